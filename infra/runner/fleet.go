@@ -1,0 +1,72 @@
+// Package runner starts, supervises and steers a running mesh.
+package runner
+
+import (
+	"context"
+	"io"
+	"syscall"
+)
+
+// State is what a running mesh consists of; `.kitmesh/<name>/state.json` locally.
+type State struct {
+	Name      string     `json:"name"`
+	Gateway   string     `json:"gateway"` // the edge's URL, the shop's front door
+	Console   string     `json:"console,omitempty"`
+	Consul    string     `json:"consul"`
+	Zipkin    string     `json:"zipkin,omitempty"`
+	Broker    string     `json:"broker"`
+	Provider  string     `json:"provider,omitempty"`
+	Control   string     `json:"control,omitempty"` // the supervisor's own API; local meshes only
+	Instances []Instance `json:"instances"`
+	Parts     []Part     `json:"parts"`
+}
+
+// Instance is one process or container of a service.
+type Instance struct {
+	Service   string `json:"service"`
+	ID        string `json:"id"`
+	PID       int    `json:"pid,omitempty"`
+	Container string `json:"container,omitempty"`
+	RPC       string `json:"rpc"`   // host:port
+	Admin     string `json:"admin"` // URL
+	Version   string `json:"version"`
+	Zone      string `json:"zone"`
+	Restarts  int    `json:"restarts"`
+	RSSBytes  int64  `json:"rss_bytes,omitempty"`
+	Status    string `json:"status"` // "running", "paused", "restarting", "stopped"
+}
+
+// Part is anything else that runs: consul, broker, zipkin, provider, edge,
+// load or supervisor.
+type Part struct {
+	Name      string `json:"name"`
+	PID       int    `json:"pid,omitempty"`
+	Container string `json:"container,omitempty"`
+	Restarts  int    `json:"restarts"`
+	RSSBytes  int64  `json:"rss_bytes,omitempty"`
+	Status    string `json:"status"`
+}
+
+// Fleet is a running mesh seen from outside. A name is an instance's id
+// ("catalog-2") or a part's ("consul").
+type Fleet interface {
+	// State lists what runs now.
+	State(ctx context.Context) (State, error)
+	// Signal sends sig to one instance or part.
+	Signal(ctx context.Context, name string, sig syscall.Signal) error
+	// Restart ends one instance or part in good order and starts it again.
+	Restart(ctx context.Context, name string) error
+	// Scale sets the number of a service's instances.
+	Scale(ctx context.Context, service string, n int) error
+	// Faults sets (or, with none, clears) the injected faults of one instance.
+	Faults(ctx context.Context, name string, f Faults) error
+	// Logs copies the log of one instance or part to w, and goes on with it
+	// until ctx ends when follow is set.
+	Logs(ctx context.Context, name string, follow bool, w io.Writer) error
+}
+
+// Faults are misbehaviours to inject; the zero value is none.
+type Faults struct {
+	Latency   string  `json:"latency,omitempty"`    // a Go duration
+	ErrorRate float64 `json:"error_rate,omitempty"` // 0 to 1
+}
