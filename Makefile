@@ -1,0 +1,93 @@
+.DEFAULT_GOAL := help
+SHELL := /bin/bash
+BIN := $(CURDIR)/bin
+GO ?= go
+export KITMESH_CONSUL ?= $(BIN)/consul
+
+PACKAGES := ./...
+LDFLAGS := -s -w
+
+.PHONY: help
+help: ## this list
+	@awk 'BEGIN {FS = ":.*## "} /^[a-z][a-z-]*:.*## / {printf "  make %-15s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
+
+.PHONY: build
+build: ## every binary into bin/
+	@mkdir -p $(BIN)
+	$(GO) build -trimpath -ldflags '$(LDFLAGS)' -o $(BIN)/ ./cmd/...
+
+.PHONY: up
+up: build ## the whole mesh on this machine, in front until Ctrl-C
+	$(BIN)/kitmesh up
+
+.PHONY: down
+down: ## end the mesh that make up started
+	@if [ -x $(BIN)/kitmesh ]; then $(BIN)/kitmesh down; else echo "nothing is built, so nothing of ours runs"; fi
+
+.PHONY: test
+test: build bin/consul ## unit and integration tests, against a real Consul and a real broker
+	$(GO) test -race -timeout 15m $(PACKAGES)
+
+.PHONY: check
+check: lint fresh ## what must hold before a commit, the tests aside: lint, vet, dependency rule, generated files
+
+.PHONY: lint
+lint: bin/golangci-lint
+	$(GO) vet $(PACKAGES)
+	$(BIN)/golangci-lint run $(PACKAGES)
+	$(GO) test -count=1 .
+
+.PHONY: fresh
+fresh: generate
+	@git diff --exit-code --stat -- transports/proto || { echo "generated files are stale: commit what make generate wrote"; exit 1; }
+	@test -z "$$(git ls-files --others --exclude-standard -- transports/proto)" || { echo "generated files are not committed: git add transports/proto"; exit 1; }
+
+.PHONY: generate
+generate: bin/buf bin/protoc-gen-go bin/protoc-gen-go-grpc ## write the generated files anew
+	PATH="$(BIN):$$PATH" $(BIN)/buf generate
+
+.PHONY: fuzz
+fuzz: ## every fuzz target for a few seconds (FUZZTIME=5s)
+	@for f in $$(grep -rlE '^func Fuzz' --include='*_test.go' .); do \
+		for t in $$(grep -oE '^func Fuzz[A-Za-z0-9_]+' $$f | cut -c6-); do \
+			echo "$$t in $$(dirname $$f)"; \
+			$(GO) test -run '^$$' -fuzz "^$$t\$$" -fuzztime $${FUZZTIME:-5s} $$(dirname $$f) || exit 1; \
+		done; \
+	done
+
+.PHONY: images
+images: ## the image of the shop, with a container registry in reach
+	docker compose build
+
+.PHONY: images-offline
+images-offline: bin/consul ## every image of the stack, from package registries alone
+	infra/deploy/offline/images.sh
+
+.PHONY: test-compose
+test-compose: build ## the compose stack for real, on a Docker Engine
+	infra/deploy/offline/images.sh --if-needed
+	$(GO) test -tags compose -count=1 -v -timeout 20m ./infra/deploy/...
+
+# The tools are built once, from the Go module proxy, each pinned in a module of
+# its own so that go.mod stays the product's.
+bin/consul: tools/consul/go.mod
+	@mkdir -p $(BIN)
+	@echo "building Consul once from its sources: about 5 minutes on two cores"
+	cd tools/consul && $(GO) build -trimpath -ldflags '$(LDFLAGS)' -o $(BIN)/consul github.com/hashicorp/consul
+
+bin/golangci-lint: tools/lint/go.mod
+	@mkdir -p $(BIN)
+	@echo "building golangci-lint once from its sources: a few minutes"
+	cd tools/lint && $(GO) build -trimpath -ldflags '$(LDFLAGS)' -o $(BIN)/golangci-lint github.com/golangci/golangci-lint/v2/cmd/golangci-lint
+
+bin/buf: tools/buf/go.mod
+	@mkdir -p $(BIN)
+	cd tools/buf && $(GO) build -trimpath -o $(BIN)/buf github.com/bufbuild/buf/cmd/buf
+
+bin/protoc-gen-go: tools/buf/go.mod
+	@mkdir -p $(BIN)
+	cd tools/buf && $(GO) build -trimpath -o $(BIN)/protoc-gen-go google.golang.org/protobuf/cmd/protoc-gen-go
+
+bin/protoc-gen-go-grpc: tools/buf/go.mod
+	@mkdir -p $(BIN)
+	cd tools/buf && $(GO) build -trimpath -o $(BIN)/protoc-gen-go-grpc google.golang.org/grpc/cmd/protoc-gen-go-grpc
