@@ -1,0 +1,55 @@
+package gateway
+
+import (
+	"context"
+	"time"
+)
+
+// Options tune the gateway; the zero value works.
+type Options struct {
+	// How long each dependency may take, counted from the start of its call. 0
+	// means the default.
+	CatalogTimeout  time.Duration // 500 ms
+	PricingTimeout  time.Duration // 250 ms
+	StockTimeout    time.Duration // 250 ms
+	ShippingTimeout time.Duration // 400 ms
+	OrdersTimeout   time.Duration // 10 s: a saga waits for the card provider
+	// Missed is told why a page goes out without one of its parts, for logs and
+	// metrics; it may be called concurrently.
+	Missed func(ctx context.Context, part string, err error)
+}
+
+// The parts a page can be without, in the order Partial names them.
+const (
+	PartPrice    = "price"
+	PartStock    = "stock"
+	PartShipping = "shipping"
+)
+
+// gateway keeps nothing between requests.
+type gateway struct {
+	ports   Ports
+	options Options
+}
+
+// New returns the gateway in front of ports, all of which must be set.
+func New(ports Ports, options Options) Service {
+	for _, timeout := range []struct {
+		value   *time.Duration
+		instead time.Duration
+	}{
+		{&options.CatalogTimeout, 500 * time.Millisecond},
+		{&options.PricingTimeout, 250 * time.Millisecond},
+		{&options.StockTimeout, 250 * time.Millisecond},
+		{&options.ShippingTimeout, 400 * time.Millisecond},
+		{&options.OrdersTimeout, 10 * time.Second},
+	} {
+		if *timeout.value <= 0 {
+			*timeout.value = timeout.instead
+		}
+	}
+	if options.Missed == nil {
+		options.Missed = func(context.Context, string, error) {}
+	}
+	return &gateway{ports: ports, options: options}
+}
