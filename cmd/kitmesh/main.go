@@ -27,6 +27,7 @@ var commands = []func() *cobra.Command{
 	newSlowCommand,
 	newFailCommand,
 	newScaleCommand,
+	newLoadCommand,
 }
 
 func main() {
