@@ -5,6 +5,7 @@ import (
 	"context"
 	"io"
 	"syscall"
+	"time"
 )
 
 // State is what a running mesh consists of; `.kitmesh/<name>/state.json` locally.
@@ -63,6 +64,12 @@ type Fleet interface {
 	// Logs copies the log of one instance or part to w, and goes on with it
 	// until ctx ends when follow is set.
 	Logs(ctx context.Context, name string, follow bool, w io.Writer) error
+}
+
+// Holder is a Fleet that can keep something down: it ends the instance or part
+// with sig and starts it again after d. It returns when the process has ended.
+type Holder interface {
+	Hold(ctx context.Context, name string, sig syscall.Signal, d time.Duration) error
 }
 
 // Faults are misbehaviours to inject; the zero value is none.

@@ -1,0 +1,69 @@
+package runner
+
+import (
+	"errors"
+	"fmt"
+	"io"
+	"os"
+	"strings"
+	"syscall"
+)
+
+// errLocked says that another process holds the lock.
+var errLocked = errors.New("locked")
+
+// fileLock is held by the supervisor of a mesh (or by down, while it cleans up)
+// and vanishes with its holder, however that ends.
+type fileLock struct{ f *os.File }
+
+// takeLock takes the mesh's lock and writes the holder into it; errLocked if
+// somebody has it.
+func takeLock(path string) (*fileLock, error) {
+	f, err := os.OpenFile(path, os.O_RDWR|os.O_CREATE, 0o600)
+	if err != nil {
+		return nil, fmt.Errorf("open the mesh's lock: %w", err)
+	}
+	if err := syscall.Flock(int(f.Fd()), syscall.LOCK_EX|syscall.LOCK_NB); err != nil {
+		_ = f.Close()
+		if errors.Is(err, syscall.EWOULDBLOCK) {
+			return nil, errLocked
+		}
+		return nil, fmt.Errorf("lock %s: %w", path, err)
+	}
+	id, _, err := identify(os.Getpid())
+	if err == nil {
+		err = f.Truncate(0)
+	}
+	if err == nil {
+		_, err = f.WriteAt(fmt.Appendf(nil, "%d %s\n", os.Getpid(), id), 0)
+	}
+	if err != nil {
+		_ = f.Close()
+		return nil, fmt.Errorf("write the mesh's lock: %w", err)
+	}
+	return &fileLock{f}, nil
+}
+
+// release gives the lock back. The file stays: removing it would let two
+// processes hold "the" lock, one of them on the removed file.
+func (l *fileLock) release() {
+	_ = l.f.Truncate(0)
+	_ = l.f.Close()
+}
+
+// lockHolder reads who took the lock last; that process may have ended since.
+func lockHolder(path string) (process, bool) {
+	f, err := os.Open(path)
+	if err != nil {
+		return process{}, false
+	}
+	defer f.Close()
+	line, _ := io.ReadAll(io.LimitReader(f, 200))
+	var pid int
+	text := strings.TrimSpace(string(line))
+	pidText, id, _ := strings.Cut(text, " ")
+	if _, err := fmt.Sscan(pidText, &pid); err != nil || pid <= 0 {
+		return process{}, false
+	}
+	return process{name: supervisorName, pid: pid, identity: id}, true
+}
