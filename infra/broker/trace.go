@@ -1,0 +1,96 @@
+package broker
+
+import (
+	"context"
+	"strings"
+
+	"github.com/openzipkin/zipkin-go"
+	"github.com/openzipkin/zipkin-go/model"
+	"github.com/openzipkin/zipkin-go/propagation/b3"
+
+	"github.com/kitmesh/kitmesh/services/fault"
+)
+
+// headerB3 carries the trace context of the writer to the readers of an event.
+const headerB3 = "b3"
+
+// remote is the broker in Zipkin's dependency graph.
+var remote = &model.Endpoint{ServiceName: "nats"}
+
+// messageSpan is a span around one message, or nothing: its methods then do
+// nothing.
+type messageSpan struct {
+	span zipkin.Span
+	b3   string // what travels in the message; "" when there is no trace
+	held bool   // reported by finish only; dropped without it
+}
+
+// startProducer starts a PRODUCER span below the span in ctx, if that one is
+// sampled. An unsampled trace travels on without one.
+func (c *Client) startProducer(ctx context.Context, stream string) messageSpan {
+	parent := zipkin.SpanFromContext(ctx)
+	if parent == nil || parent.Context().TraceID.Empty() {
+		return messageSpan{}
+	}
+	sc := parent.Context()
+	if c.opts.Tracer == nil || !sampled(sc) {
+		return messageSpan{b3: b3.BuildSingleHeader(sc)}
+	}
+	span := c.opts.Tracer.StartSpan("append "+strings.ToLower(stream),
+		zipkin.Kind(model.Producer), zipkin.Parent(sc), zipkin.RemoteEndpoint(remote))
+	return messageSpan{span: span, b3: b3.BuildSingleHeader(span.Context())}
+}
+
+// startConsumer starts a CONSUMER span below the writer's, and returns a
+// context with it. Nothing is reported before finish.
+func (c *Client) startConsumer(ctx context.Context, name, header string) (context.Context, messageSpan) {
+	sc, ok := parseB3(header)
+	if c.opts.Tracer == nil || !ok {
+		return ctx, messageSpan{}
+	}
+	span := c.opts.Tracer.StartSpan("consume "+name,
+		zipkin.Kind(model.Consumer), zipkin.Parent(sc), zipkin.RemoteEndpoint(remote), zipkin.FlushOnFinish(false))
+	return zipkin.NewContext(ctx, span), messageSpan{span: span, held: true}
+}
+
+func (s messageSpan) tag(k, v string) {
+	if s.span != nil {
+		s.span.Tag(k, v)
+	}
+}
+
+// finish ends and reports the span; a failed one carries the fault's code.
+func (s messageSpan) finish(err error) {
+	if s.span == nil {
+		return
+	}
+	if err != nil {
+		zipkin.TagError.Set(s.span, string(fault.CodeOf(err)))
+	}
+	s.span.Finish()
+	if s.held {
+		s.span.Flush()
+	}
+}
+
+func sampled(sc model.SpanContext) bool {
+	return sc.Debug || sc.Sampled != nil && *sc.Sampled
+}
+
+// parseB3 reads a b3 header that anybody may have written. The library's parser
+// indexes past the end of some malformed ones.
+func parseB3(header string) (sc model.SpanContext, ok bool) {
+	if header == "" {
+		return sc, false
+	}
+	defer func() {
+		if recover() != nil {
+			sc, ok = model.SpanContext{}, false
+		}
+	}()
+	parsed, err := b3.ParseSingleHeader(header)
+	if err != nil || parsed.TraceID.Empty() || parsed.ID == 0 {
+		return sc, false
+	}
+	return *parsed, true
+}
