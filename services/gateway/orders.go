@@ -34,6 +34,9 @@ func (g *gateway) PlaceOrder(ctx context.Context, req PlaceOrderRequest) (Order,
 	order, err := guard(ctx, "orders", g.options.OrdersTimeout, func(ctx context.Context) (Order, error) {
 		return g.ports.Orders.Place(ctx, req)
 	})
+	if fault.CodeOf(err) == fault.Deadline {
+		return Order{}, fault.Wrap(fault.Deadline, err, "the order was not settled in time; repeat the request with the same Idempotency-Key to learn what became of it")
+	}
 	if err != nil {
 		return Order{}, err
 	}
