@@ -1,0 +1,265 @@
+package middleware
+
+import (
+	"context"
+	"errors"
+	"sync"
+	"sync/atomic"
+	"time"
+
+	"github.com/go-kit/kit/endpoint"
+	"github.com/sony/gobreaker"
+
+	"github.com/kitmesh/kitmesh/services/fault"
+)
+
+// The states of a Breaker.
+const (
+	Closed   = "closed"    // calls pass
+	Open     = "open"      // calls are refused
+	HalfOpen = "half-open" // one call at a time finds out
+)
+
+// ErrOpen marks calls that a breaker refused: they never left the process, so
+// any other instance may be tried at once.
+var ErrOpen = errors.New("circuit breaker is open")
+
+// BreakerSettings configures a Breaker. The zero value is usable.
+type BreakerSettings struct {
+	Name                string                      // in errors and in OnChange
+	ConsecutiveFailures int                         // that open it; 5 if 0
+	OpenFor             time.Duration               // until the first probe; 1 s if 0
+	ProbeFor            time.Duration               // a silent probe makes room for another after this; OpenFor if 0
+	OnChange            func(name, from, to string) // called in order, without locks held; may use the Breaker
+}
+
+// BreakerCounts are totals since the Breaker was made. Unlike gobreaker's own
+// they survive every change of state.
+type BreakerCounts struct {
+	Requests       uint64 // admitted
+	Successes      uint64 // answered, the caller's own mistakes included
+	Failures       uint64 // the instance's own failures
+	Neutral        uint64 // the caller left: says nothing about the instance
+	ShortCircuited uint64 // refused
+	Opened         uint64 // times it opened
+}
+
+// Breaker stops calls to one instance that keeps failing. It wraps gobreaker
+// and differs from kit's adapter where that one is wrong in failure:
+//
+//   - fault.Blames decides what counts as a failure;
+//   - a call that its caller cancelled counts as nothing at all;
+//   - outcomes are booked when they are known, not reserved in advance, so a
+//     probe that hangs or is cancelled holds up the next one no longer than
+//     ProbeFor and decides nothing;
+//   - OnChange runs outside every lock.
+//
+// A Breaker is safe for concurrent use.
+type Breaker struct {
+	settings BreakerSettings
+
+	mu         sync.Mutex // guards all below; never held while foreign code runs
+	cb         *gobreaker.CircuitBreaker
+	generation uint64    // of the state; outcomes of an older one are stale
+	openUntil  time.Time // when the open state ends
+	probe      uint64    // the running probe, 0 if there is none
+	probes     uint64    // numbers the probes
+	probeUntil time.Time // when the running probe stops keeping others out
+	changes    []change  // made, not yet announced
+	announcing bool      // a goroutine is announcing
+
+	closed atomic.Bool // mirrors the state for readers in a hurry
+
+	requests, successes, failures, neutral, shorted, opened atomic.Uint64
+}
+
+type change struct{ from, to string }
+
+// NewBreaker returns a closed Breaker.
+func NewBreaker(s BreakerSettings) *Breaker {
+	if s.ConsecutiveFailures <= 0 {
+		s.ConsecutiveFailures = 5
+	}
+	if s.OpenFor <= 0 {
+		s.OpenFor = time.Second
+	}
+	if s.ProbeFor <= 0 {
+		s.ProbeFor = s.OpenFor
+	}
+	b := &Breaker{settings: s}
+	b.cb = gobreaker.NewCircuitBreaker(gobreaker.Settings{
+		Name:          s.Name,
+		Timeout:       s.OpenFor,
+		ReadyToTrip:   func(c gobreaker.Counts) bool { return int(c.ConsecutiveFailures) >= s.ConsecutiveFailures },
+		IsSuccessful:  func(err error) bool { return !fault.Blames(err) },
+		OnStateChange: b.changed,
+	})
+	b.closed.Store(true)
+	return b
+}
+
+// changed runs inside gobreaker, under its mutex and ours: it only takes notes.
+func (b *Breaker) changed(_ string, from, to gobreaker.State) {
+	b.generation++
+	b.probe = 0
+	b.closed.Store(to == gobreaker.StateClosed)
+	if to == gobreaker.StateOpen {
+		b.opened.Add(1)
+		b.openUntil = time.Now().Add(b.settings.OpenFor)
+	}
+	if b.settings.OnChange != nil {
+		b.changes = append(b.changes, change{from.String(), to.String()})
+	}
+}
+
+// unlock ends a locked section and announces the changes made in it. Whoever
+// announces goes on until none are left, so that announcements keep their
+// order and a callback may itself change the state.
+func (b *Breaker) unlock() {
+	if b.announcing || len(b.changes) == 0 {
+		b.mu.Unlock()
+		return
+	}
+	b.announcing = true
+	for len(b.changes) > 0 {
+		todo := b.changes
+		b.changes = nil
+		b.mu.Unlock()
+		for _, c := range todo {
+			b.settings.OnChange(b.settings.Name, c.from, c.to)
+		}
+		b.mu.Lock()
+	}
+	b.announcing = false
+	b.mu.Unlock()
+}
+
+// Name returns the name the Breaker was made with.
+func (b *Breaker) Name() string { return b.settings.Name }
+
+// State returns Closed, Open or HalfOpen.
+func (b *Breaker) State() string {
+	if b.closed.Load() {
+		return Closed
+	}
+	b.mu.Lock()
+	defer b.unlock()
+	return b.cb.State().String()
+}
+
+// Ready reports whether a call made now would be admitted. It admits nothing:
+// balancers ask it before they choose.
+func (b *Breaker) Ready() bool {
+	if b.closed.Load() {
+		return true
+	}
+	b.mu.Lock()
+	defer b.unlock()
+	return b.admits(b.cb.State(), time.Now())
+}
+
+// Counts returns the totals.
+func (b *Breaker) Counts() BreakerCounts {
+	return BreakerCounts{
+		Requests: b.requests.Load(), Successes: b.successes.Load(), Failures: b.failures.Load(),
+		Neutral: b.neutral.Load(), ShortCircuited: b.shorted.Load(), Opened: b.opened.Load(),
+	}
+}
+
+func (b *Breaker) admits(s gobreaker.State, now time.Time) bool {
+	switch s {
+	case gobreaker.StateOpen:
+		return false
+	case gobreaker.StateHalfOpen:
+		return b.probe == 0 || !now.Before(b.probeUntil)
+	}
+	return true
+}
+
+// Permit is the right to make one call, given by Allow.
+type Permit struct {
+	b          *Breaker
+	generation uint64
+	probe      uint64
+}
+
+// Allow admits a call, which must end in Permit.Done, or refuses it with a
+// fault.Unavailable that is ErrOpen.
+func (b *Breaker) Allow() (Permit, error) {
+	b.mu.Lock()
+	now := time.Now()
+	state := b.cb.State()
+	if !b.admits(state, now) {
+		wait := max(b.openUntil.Sub(now), 0)
+		if state == gobreaker.StateHalfOpen {
+			wait = max(b.probeUntil.Sub(now), 0)
+		}
+		b.unlock()
+		b.shorted.Add(1)
+		return Permit{}, b.refusal(wait)
+	}
+	p := Permit{b: b, generation: b.generation}
+	if state == gobreaker.StateHalfOpen {
+		b.probes++
+		b.probe, p.probe = b.probes, b.probes
+		b.probeUntil = now.Add(b.settings.ProbeFor)
+	}
+	b.unlock()
+	b.requests.Add(1)
+	return p, nil
+}
+
+func (b *Breaker) refusal(wait time.Duration) error {
+	return &fault.Error{
+		Code:       fault.Unavailable,
+		Message:    b.settings.Name + " kept failing and is left alone for a moment",
+		RetryAfter: wait,
+		Cause:      ErrOpen,
+	}
+}
+
+// answered is what gobreaker is told to execute for a call that went well.
+func answered() (any, error) { return nil, nil }
+
+// Done books the outcome of the call. Call it once. A cancelled ctx makes any
+// error neutral.
+func (p Permit) Done(ctx context.Context, err error) {
+	b := p.b
+	neutral := err != nil && (fault.CodeOf(err) == fault.Canceled || errors.Is(ctx.Err(), context.Canceled))
+	outcome := answered
+	switch {
+	case neutral:
+		b.neutral.Add(1)
+	case fault.Blames(err):
+		b.failures.Add(1)
+		outcome = func() (any, error) { return nil, err }
+	default:
+		b.successes.Add(1)
+	}
+	b.mu.Lock()
+	defer b.unlock()
+	if p.probe != 0 && p.probe == b.probe {
+		b.probe = 0
+	}
+	// cb.State first: time may have moved the state on, and with it the generation.
+	if b.cb.State(); !neutral && p.generation == b.generation {
+		_, _ = b.cb.Execute(outcome)
+	}
+}
+
+// errPanicked stands for an endpoint that panicked instead of answering.
+var errPanicked = errors.New("the endpoint panicked")
+
+// Middleware guards an endpoint with the Breaker.
+func (b *Breaker) Middleware(next endpoint.Endpoint) endpoint.Endpoint {
+	return func(ctx context.Context, request any) (response any, err error) {
+		permit, err := b.Allow()
+		if err != nil {
+			return nil, err
+		}
+		err = errPanicked
+		defer func() { permit.Done(ctx, err) }()
+		response, err = next(ctx, request)
+		return response, err
+	}
+}

@@ -1,0 +1,46 @@
+package middleware
+
+import (
+	"context"
+
+	"github.com/openzipkin/zipkin-go"
+	"google.golang.org/grpc"
+	"google.golang.org/grpc/metadata"
+)
+
+// ExtractB3 puts the trace context of the caller into ctx, where TraceServer
+// finds it. Broken metadata is ignored.
+func ExtractB3() grpc.UnaryServerInterceptor {
+	return func(ctx context.Context, request any, _ *grpc.UnaryServerInfo, handle grpc.UnaryHandler) (any, error) {
+		if md, ok := metadata.FromIncomingContext(ctx); ok {
+			if sc, ok := ExtractB3From(lastOf(md)); ok {
+				ctx = WithRemote(ctx, sc)
+			}
+		}
+		return handle(ctx, request)
+	}
+}
+
+// lastOf reads the last value of a key: a hop that appended to forwarded
+// metadata instead of replacing it means its own.
+func lastOf(md metadata.MD) func(string) string {
+	return func(key string) string {
+		if v := md[key]; len(v) > 0 {
+			return v[len(v)-1]
+		}
+		return ""
+	}
+}
+
+// InjectB3 sends the trace context of ctx along with the call, beside whatever
+// metadata the call has already.
+func InjectB3() grpc.UnaryClientInterceptor {
+	return func(ctx context.Context, method string, request, reply any, cc *grpc.ClientConn, invoke grpc.UnaryInvoker, opts ...grpc.CallOption) error {
+		if span := zipkin.SpanFromContext(ctx); span != nil {
+			pairs := make([]string, 0, 8)
+			InjectB3To(span.Context(), func(key, value string) { pairs = append(pairs, key, value) })
+			ctx = metadata.AppendToOutgoingContext(ctx, pairs...)
+		}
+		return invoke(ctx, method, request, reply, cc, opts...)
+	}
+}
