@@ -28,6 +28,9 @@ var commands = []func() *cobra.Command{
 	newFailCommand,
 	newScaleCommand,
 	newLoadCommand,
+	newHealthCommand,
+	newFaultsCommand,
+	newSuperviseCommand,
 }
 
 func main() {
