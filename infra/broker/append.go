@@ -53,7 +53,8 @@ type write struct {
 }
 
 // try publishes once. After a try without an answer a conflict may be with our
-// own event, so that one is read and compared.
+// own event, so that one is read and compared: the broker checks the expected
+// sequence before it looks for a repeated message id.
 func (w *write) try(ctx context.Context) (uint64, error) {
 	msg := &nats.Msg{Subject: w.subject, Data: w.event, Header: nats.Header{headerRequest: {w.id}}}
 	if w.b3 != "" {

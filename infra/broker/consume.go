@@ -16,7 +16,9 @@ import (
 
 // Settings of durable consumers. An event is given to somebody else when its
 // handler has not answered for ackWait, so that is longer than a handler may
-// take.
+// take. Delays between deliveries grow in redelivery, not in the consumer's
+// BackOff: the server adds that list to the delay of every second and later
+// refusal (seconds where we asked for milliseconds).
 const (
 	handlerDeadline = 4 * time.Second
 	ackWait         = 6 * time.Second
@@ -70,7 +72,6 @@ func (j *Journal) consume(ctx context.Context, name string, slots chan struct{},
 		DeliverPolicy: jetstream.DeliverAllPolicy,
 		AckPolicy:     jetstream.AckExplicitPolicy,
 		AckWait:       ackWait,
-		BackOff:       []time.Duration{ackWait, 2 * ackWait, 5 * ackWait},
 		MaxDeliver:    -1,
 		MaxAckPending: maxAckPending,
 	})
