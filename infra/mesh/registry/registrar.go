@@ -104,9 +104,7 @@ func (r *Registrar) Drain(ctx context.Context) error {
 	}
 	r.left = true
 	if r.known {
-		if err := r.update(ctx, api.HealthCritical, Draining+": leaving on request"); err == nil {
-			pause(ctx, farewell)
-		}
+		r.sayGoodbye(ctx)
 	}
 	err := r.consul.Agent().ServiceDeregisterOpts(r.reg.ID, (&api.QueryOptions{}).WithContext(ctx))
 	if err != nil && !forgotten(err) {
@@ -115,6 +113,16 @@ func (r *Registrar) Drain(ctx context.Context) error {
 	r.known = false
 	r.log.Info("deregistered")
 	return nil
+}
+
+// sayGoodbye lets every caller see the departure before the entry vanishes, so
+// that none doubts it.
+func (r *Registrar) sayGoodbye(ctx context.Context) {
+	short, cancel := context.WithTimeout(ctx, callTimeout)
+	defer cancel()
+	if err := r.update(short, api.HealthCritical, Draining+": leaving on request"); err == nil {
+		pause(ctx, farewell)
+	}
 }
 
 // beat reports the health, and registers where Consul does not know us.

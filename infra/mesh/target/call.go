@@ -1,0 +1,288 @@
+package target
+
+import (
+	"context"
+	"math/rand/v2"
+	"net/http"
+	"runtime/debug"
+	"time"
+
+	"github.com/kitmesh/kitmesh/middleware"
+	"github.com/kitmesh/kitmesh/services/fault"
+)
+
+// Call says what is called.
+type Call struct {
+	Method     string // "catalog.Get"
+	Idempotent bool   // doing it twice equals doing it once: by nature or by a key
+}
+
+// progress is the state of one call. It lives on the caller's stack.
+type progress struct {
+	call  Call
+	try   func(context.Context, *Member) error
+	not   tried         // members that were tried or refused the call
+	went  tried         // members that were tried
+	last  error         // of the last try
+	until time.Duration // the end of the wait for the first set; 0 before it began
+}
+
+// errPanicked is what a contained panic is booked as: the caller's own bug says
+// nothing about the instance.
+var errPanicked = fault.New(fault.Canceled, "the call panicked")
+
+// Do calls try on one instance after another until one succeeds or there is a
+// reason to stop: the error is the caller's own, the call must not be repeated,
+// every instance was tried, or tries, budget or time ran out. The error has the
+// last try's fault code. A panic in try becomes fault.Internal and is not
+// repeated; only http.ErrAbortHandler passes through, as net/http wants it.
+//
+// try gets a context that carries middleware.Peer and, if so configured, the
+// time limit of the try. It should return faults; plain gRPC errors are read as
+// such. It must not keep the Member.
+func (t *Target) Do(ctx context.Context, call Call, try func(ctx context.Context, in *Member) error) error {
+	t.budget.call()
+	p := progress{call: call, try: try}
+	for {
+		m, permit, err := t.choose(ctx, &p)
+		if err != nil {
+			return err
+		}
+		p.went.add(m)
+		p.not.add(m)
+		err = t.once(ctx, &p, m, permit)
+		if err == nil {
+			return nil
+		}
+		p.last = err
+		if why := t.verdict(ctx, &p, err); why != "" {
+			return t.failed(&p, why)
+		}
+	}
+}
+
+// permit is the breaker's admission; without one the call passes it by.
+type permit struct {
+	middleware.Permit
+	held bool
+}
+
+func (p permit) done(ctx context.Context, err error) {
+	if p.held {
+		p.Done(ctx, err)
+	}
+}
+
+// choose picks a member and counts the call in. It waits only while discovery
+// has not answered yet, briefly.
+func (t *Target) choose(ctx context.Context, p *progress) (*Member, permit, error) {
+	if err := ctx.Err(); err != nil {
+		return nil, permit{}, t.gaveUp(p, err)
+	}
+	// Each round returns, or marks a member as not usable, or finds a newer set.
+	for range 2 * maxTries {
+		s := t.set.Load()
+		m, level := s.pick(&p.not, t.now())
+		if m == nil {
+			if s.ready || len(s.members) > 0 || !t.awaitFirst(ctx, p, s) {
+				return nil, permit{}, t.nobody(p, s)
+			}
+			continue
+		}
+		if !m.acquire() {
+			continue // it retired meanwhile: the set is newer now
+		}
+		allowed, err := m.breaker.Load().Allow()
+		if err != nil && level != hopeless {
+			m.release()
+			p.not.add(m) // another caller's probe is under way
+			continue
+		}
+		return m, permit{allowed, err == nil}, nil
+	}
+	return nil, permit{}, t.nobody(p, t.set.Load())
+}
+
+// awaitFirst waits for the first set after start-up, and reports whether there
+// is a new one.
+func (t *Target) awaitFirst(ctx context.Context, p *progress, s *set) bool {
+	if p.until == 0 {
+		p.until = t.now() + t.opts.FirstWait
+	}
+	left := p.until - t.now()
+	if t.ctx.Err() != nil || left <= 0 {
+		return false
+	}
+	timer := time.NewTimer(left)
+	defer timer.Stop()
+	select {
+	case <-s.changed:
+		return true
+	case <-timer.C:
+	case <-ctx.Done():
+	case <-t.ctx.Done():
+	}
+	return false
+}
+
+// once makes one try and books what it says about the member.
+func (t *Target) once(ctx context.Context, p *progress, m *Member, pass permit) (err error) {
+	instance := m.instance.Load()
+	m.picks.Add(1)
+	tryCtx := middleware.WithPeer(ctx, middleware.Peer{
+		Service: t.opts.Service, Instance: instance.ID, Addr: instance.Addr,
+		Zone: instance.Zone, Version: instance.Version,
+		Breaker: m.breaker.Load().State(), Try: p.went.n,
+	})
+	if d := t.tryLimit(ctx, p.went.n); d > 0 {
+		var cancel context.CancelFunc
+		tryCtx, cancel = context.WithTimeout(tryCtx, d)
+		defer cancel()
+	}
+	booked := errPanicked
+	defer func() {
+		pass.done(ctx, booked)
+		m.release()
+		if booked != errPanicked {
+			return
+		}
+		if panicked := recover(); panicked != nil { // nil: the goroutine ends, as tests do
+			err = t.contain(panicked, p.call)
+		}
+	}()
+	if err = p.try(tryCtx, m); err != nil {
+		err = classify(ctx, tryCtx, t.opts.Service, instance.ID, err)
+	}
+	booked = err
+	switch {
+	case notSent(err):
+		m.failures.Add(1)
+		m.refused(t.now())
+	case fault.Blames(err):
+		m.failures.Add(1)
+	default:
+		m.answered()
+	}
+	return err
+}
+
+// contain turns a panic into an error; the process has other calls to serve.
+func (t *Target) contain(panicked any, call Call) error {
+	if panicked == http.ErrAbortHandler {
+		panic(panicked)
+	}
+	t.log.Error("a call panicked", "method", call.Method, "panic", panicked, "stack", string(debug.Stack()))
+	return &Error{
+		Service: t.opts.Service, Method: call.Method, Tries: 1, Why: "it panicked",
+		Last: fault.New(fault.Internal, "%s: an internal error", call.Method),
+	}
+}
+
+// tryLimit is the time limit of try n, 0 for none. The last try may use all the
+// time that the caller has.
+func (t *Target) tryLimit(ctx context.Context, n int) time.Duration {
+	limit := t.opts.Retry.TryTimeout
+	if n >= t.opts.Retry.Max {
+		return 0
+	}
+	if share := t.opts.Retry.TryShare; share > 0 {
+		if deadline, ok := ctx.Deadline(); ok {
+			part := time.Duration(float64(time.Until(deadline)) * share)
+			if limit <= 0 || part < limit {
+				limit = max(part, time.Millisecond)
+			}
+		}
+	}
+	return limit
+}
+
+// verdict decides whether the call ends with err and says why, or pauses before
+// the next try and returns "".
+func (t *Target) verdict(ctx context.Context, p *progress, err error) string {
+	unsent := notSent(err)
+	switch {
+	case ctx.Err() != nil:
+		return "the caller's time is over"
+	case isPanic(err), !fault.Retryable(err):
+		return "another instance would say the same"
+	case !p.call.Idempotent && !unsent:
+		return "it must not be repeated"
+	case p.went.n >= t.opts.Retry.Max:
+		return "no further try allowed"
+	case !t.set.Load().offers(&p.not):
+		return "no other instance"
+	case !t.budget.retry():
+		return "the retry budget is spent"
+	}
+	delay := t.backoff(p.went.n, unsent)
+	if deadline, ok := ctx.Deadline(); ok && time.Until(deadline) <= delay {
+		return "no time for another try"
+	}
+	pause(ctx, delay)
+	t.metrics.retries.Inc()
+	t.retries.Add(1)
+	return ""
+}
+
+// backoff is the pause after try n: random up to a bound that doubles, so that
+// callers that failed together do not return together. The first retry of a
+// call that reached nobody waits for nothing.
+func (t *Target) backoff(n int, unsent bool) time.Duration {
+	if n == 1 && unsent {
+		return 0
+	}
+	return rand.N(min(t.opts.Retry.Base<<(n-1), t.opts.Retry.Cap) + 1)
+}
+
+func isPanic(err error) bool {
+	e, ok := err.(*Error)
+	return ok && e.Why == "it panicked"
+}
+
+// offers reports whether a member is left that the call may try.
+func (s *set) offers(not *tried) bool {
+	for _, m := range s.members {
+		if !not.has(m) {
+			return true
+		}
+	}
+	return false
+}
+
+// failed is the error of a call that made tries. The caller's own mistakes pass
+// as they are: they happen all the time and no try explains them.
+func (t *Target) failed(p *progress, why string) error {
+	if p.went.n == 1 && !fault.Blames(p.last) || isPanic(p.last) {
+		return p.last
+	}
+	e := &Error{Service: t.opts.Service, Method: p.call.Method, Tries: p.went.n, Why: why, Last: p.last}
+	for _, m := range p.went.list[:p.went.n] {
+		e.Instances = append(e.Instances, m.instance.Load().ID)
+	}
+	return e
+}
+
+// nobody is the error of a call that found no member to go to.
+func (t *Target) nobody(p *progress, s *set) error {
+	if p.last != nil {
+		return t.failed(p, "no other instance")
+	}
+	why := "there is none"
+	switch {
+	case t.ctx.Err() != nil:
+		why = "this client is closed"
+	case !s.ready:
+		why = "the registry has not answered yet"
+	case len(s.members) > 0:
+		why = "all keep failing"
+	}
+	return fault.Wrap(fault.Unavailable, s.err, "no instance of %s is reachable: %s", t.opts.Service, why)
+}
+
+// gaveUp is the error of a call whose caller has no time left.
+func (t *Target) gaveUp(p *progress, err error) error {
+	if p.last != nil {
+		return t.failed(p, "the caller's time is over")
+	}
+	return fault.Wrap(fault.CodeOf(err), err, "%s was not sent: %s", p.call.Method, fault.MessageOf(err))
+}

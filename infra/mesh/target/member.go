@@ -1,0 +1,176 @@
+package target
+
+import (
+	"sync/atomic"
+	"time"
+
+	"github.com/go-kit/kit/endpoint"
+	"google.golang.org/grpc"
+	"google.golang.org/grpc/connectivity"
+
+	"github.com/kitmesh/kitmesh/infra/mesh/discovery"
+	"github.com/kitmesh/kitmesh/middleware"
+)
+
+const (
+	refusedMin = 50 * time.Millisecond
+	refusedMax = time.Second
+)
+
+// Member is one instance as this caller sees it: its connection, its breaker and
+// what happened to the calls. It lives as long as the instance stays known under
+// the same id and address.
+type Member struct {
+	target   *Target
+	instance atomic.Pointer[discovery.Instance]
+	breaker  atomic.Pointer[middleware.Breaker]
+	link     *link
+
+	inFlight atomic.Int64
+	picks    atomic.Uint64
+	failures atomic.Uint64 // tries that ended with the instance to blame
+
+	// A refused connection is evidence of the caller's own: the member is left
+	// alone for a growing time. It matters where no gRPC connection tells.
+	refusals     atomic.Int32
+	refusedUntil atomic.Int64 // nanoseconds since the target's start
+
+	retired atomic.Bool // no new calls; closed when the last one ends
+	ended   atomic.Bool // the connection was closed
+
+	endpoints atomic.Pointer[[]endpoint.Endpoint] // by Target.Endpoint's slot
+}
+
+func (t *Target) newMember(instance discovery.Instance) *Member {
+	m := &Member{target: t}
+	m.instance.Store(&instance)
+	m.breaker.Store(t.newBreaker(instance.ID))
+	m.link = newLink(instance.Addr, t.dialOptions, func() { m.refusedUntil.Store(0) })
+	return m
+}
+
+// Instance is what discovery last said about the member.
+func (m *Member) Instance() discovery.Instance { return *m.instance.Load() }
+
+// Addr is the host:port of the instance.
+func (m *Member) Addr() string { return m.instance.Load().Addr }
+
+// Conn is the gRPC connection to the instance, shared by all methods and
+// dialled when first used.
+func (m *Member) Conn() grpc.ClientConnInterface { return m.link }
+
+// InFlight is how many calls run on the member now.
+func (m *Member) InFlight() int { return int(m.inFlight.Load()) }
+
+// update takes what discovery says now. A new start time means another process
+// at the same address: what was held against the old one is forgotten.
+func (m *Member) update(instance discovery.Instance) {
+	old := m.instance.Swap(&instance)
+	if old.Started != instance.Started {
+		m.breaker.Store(m.target.newBreaker(instance.ID))
+		m.refusals.Store(0)
+		m.refusedUntil.Store(0)
+		m.link.wake()
+	}
+}
+
+// fitness says how good a choice a member is now.
+type fitness int
+
+const (
+	hopeless fitness = iota // refused, unreachable or with an open breaker
+	warming                 // not connected yet: a call may have to wait
+	fit
+)
+
+func (m *Member) fitness(now time.Duration) fitness {
+	if m.refusedUntil.Load() > int64(now) || !m.breaker.Load().Ready() {
+		return hopeless
+	}
+	if !m.target.speaksGRPC.Load() {
+		return fit
+	}
+	switch connectivity.State(m.link.state.Load()) {
+	case connectivity.Ready:
+		return fit
+	case connectivity.TransientFailure, connectivity.Shutdown:
+		return hopeless
+	case undialled:
+		_, _ = m.link.dial() // does not wait; a failure shows in the call
+	}
+	return warming
+}
+
+// cost compares fit members: calls in flight, by weight.
+func (m *Member) cost() float64 {
+	return float64(m.inFlight.Load()+1) / float64(m.instance.Load().Weight)
+}
+
+// acquire counts a call in, unless the member takes none any more.
+func (m *Member) acquire() bool {
+	m.inFlight.Add(1)
+	if m.retired.Load() {
+		m.release()
+		return false
+	}
+	return true
+}
+
+// release counts a call out; the last one of a retired member closes it.
+func (m *Member) release() {
+	if m.inFlight.Add(-1) == 0 && m.retired.Load() {
+		m.end()
+	}
+}
+
+// retire lets the calls in flight finish, for at most drain, and closes the
+// connection then. It must no longer be in the set that calls pick from. Either
+// acquire sees retired, or retire sees its count: both are sequentially
+// consistent.
+func (m *Member) retire(drain time.Duration) {
+	m.retired.Store(true)
+	if m.inFlight.Load() == 0 {
+		m.end()
+		return
+	}
+	time.AfterFunc(drain, m.end) // Close waits for it
+}
+
+func (m *Member) end() {
+	if m.ended.CompareAndSwap(false, true) {
+		m.link.close()
+		m.target.ended(m)
+	}
+}
+
+// refused notes that the instance took no connection.
+func (m *Member) refused(now time.Duration) {
+	n := m.refusals.Add(1)
+	pause := min(refusedMin<<min(n-1, 10), refusedMax)
+	m.refusedUntil.Store(int64(now + pause))
+}
+
+// answered notes that the instance is reachable.
+func (m *Member) answered() {
+	if m.refusals.Load() != 0 {
+		m.refusals.Store(0)
+		m.refusedUntil.Store(0)
+	}
+}
+
+// endpoint returns the member's own endpoint for a slot, made when first used.
+func (m *Member) endpoint(slot int, build func(grpc.ClientConnInterface) endpoint.Endpoint) endpoint.Endpoint {
+	for {
+		old := m.endpoints.Load()
+		if old != nil && slot < len(*old) && (*old)[slot] != nil {
+			return (*old)[slot]
+		}
+		grown := make([]endpoint.Endpoint, slot+1)
+		if old != nil {
+			grown = make([]endpoint.Endpoint, max(slot+1, len(*old)))
+			copy(grown, *old)
+		}
+		grown[slot] = build(m.link)
+		m.endpoints.CompareAndSwap(old, &grown)
+	}
+}

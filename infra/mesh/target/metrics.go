@@ -1,0 +1,62 @@
+package target
+
+import (
+	"github.com/prometheus/client_golang/prometheus"
+
+	"github.com/kitmesh/kitmesh/middleware"
+)
+
+// Metrics counts what the mesh does beyond the calls themselves. One Metrics
+// serves all targets of a process.
+type Metrics struct {
+	retries     *prometheus.CounterVec
+	transitions *prometheus.CounterVec
+	ejections   *prometheus.CounterVec
+	instances   *prometheus.GaugeVec
+}
+
+// NewMetrics registers the metrics with r and returns them. Registering twice
+// with the same r panics, as client_golang does.
+func NewMetrics(r prometheus.Registerer) *Metrics {
+	counter := func(name, help string, labels ...string) *prometheus.CounterVec {
+		return prometheus.NewCounterVec(prometheus.CounterOpts{Name: name, Help: help}, labels)
+	}
+	m := &Metrics{
+		retries:     counter("kitmesh_client_retries_total", "Tries beyond the first.", "target"),
+		transitions: counter("kitmesh_breaker_transitions_total", "Changes of a breaker's state.", "target", "instance", "to"),
+		ejections:   counter("kitmesh_ejections_total", "Times an instance was taken out of rotation by its caller.", "target", "instance"),
+		instances: prometheus.NewGaugeVec(prometheus.GaugeOpts{
+			Name: "kitmesh_target_instances", Help: "Instances known to the caller.",
+		}, []string{"target"}),
+	}
+	r.MustRegister(m.retries, m.transitions, m.ejections, m.instances)
+	return m
+}
+
+// bound are the metrics of one target with their labels looked up once.
+type bound struct {
+	retries    prometheus.Counter
+	instances  prometheus.Gauge
+	transition func(instance, to string)
+}
+
+// bind of a nil Metrics counts into nothing, so that callers need not ask.
+func (m *Metrics) bind(target string) bound {
+	if m == nil {
+		return bound{
+			retries:    prometheus.NewCounter(prometheus.CounterOpts{Name: "unused"}),
+			instances:  prometheus.NewGauge(prometheus.GaugeOpts{Name: "unused"}),
+			transition: func(string, string) {},
+		}
+	}
+	return bound{
+		retries:   m.retries.WithLabelValues(target),
+		instances: m.instances.WithLabelValues(target),
+		transition: func(instance, to string) {
+			m.transitions.WithLabelValues(target, instance, to).Inc()
+			if to == middleware.Open {
+				m.ejections.WithLabelValues(target, instance).Inc()
+			}
+		},
+	}
+}

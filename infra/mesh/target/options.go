@@ -1,0 +1,94 @@
+// Package target is the caller's side of the mesh. A Target stands for one
+// called service: it follows its instances, keeps one connection to each, picks
+// one per try, and tries again on another where that is safe.
+package target
+
+import (
+	"log/slog"
+	"time"
+
+	"github.com/go-kit/kit/endpoint"
+	"github.com/openzipkin/zipkin-go"
+	"google.golang.org/grpc"
+
+	"github.com/kitmesh/kitmesh/infra/mesh/discovery"
+	"github.com/kitmesh/kitmesh/middleware"
+)
+
+// Options configures a Target. Only Service and Source are needed.
+type Options struct {
+	Service     string
+	Source      discovery.Source           // the caller owns it and ends it after the Target
+	DialOptions []grpc.DialOption          // after, and so over, the Target's own
+	Breaker     middleware.BreakerSettings // of each instance; Name and OnChange are set here
+	Retry       Retry
+	Tracer      *zipkin.Tracer // records a client span per try; nil records nothing
+	// PerTry wraps the endpoint of one method on one instance further, inside
+	// the breaker and the span. Nil wraps nothing.
+	PerTry  func(method string) endpoint.Middleware
+	Metrics *Metrics      // nil counts nothing
+	Logger  *slog.Logger  // nil says nothing
+	Drain   time.Duration // how long a departed instance may finish its calls; 5 s if 0
+	// FirstWait is how long a call waits for the first set of instances after
+	// start-up; 100 ms if 0.
+	FirstWait time.Duration
+}
+
+// Retry says when a failed try is repeated; the zero value is usable. Only
+// faults that are fault.Retryable are, only on an instance that the call has not
+// tried, only inside the caller's deadline and only while the budget lasts.
+type Retry struct {
+	Max  int           // tries in all; 3 if 0, at most 8
+	Base time.Duration // the first pause is random up to it, and doubles; 5 ms if 0
+	Cap  time.Duration // the longest pause; 100 ms if 0
+	// Ratio and Floor make the budget: retries may be that share of the calls of
+	// the last 10 s, plus Floor per second. 0.2 and 10 if 0; negative means none.
+	Ratio float64
+	Floor float64
+	// TryTimeout bounds one try; TryShare bounds it by a share (0 to 1) of the
+	// time that the caller has left. The last try may use all of it. A try that
+	// runs into its bound counts as fault.Unavailable. 0 means no bound.
+	TryTimeout time.Duration
+	TryShare   float64
+	// Once lists the methods, such as "orders.Note", that are neither idempotent
+	// nor keyed: they are repeated only when they were provably not sent.
+	Once []string
+}
+
+// maxTries bounds the list of tried instances, which lives on the stack.
+const maxTries = 8
+
+func (o Options) withDefaults() Options {
+	if o.Logger == nil {
+		o.Logger = slog.New(slog.DiscardHandler)
+	}
+	if o.Drain <= 0 {
+		o.Drain = 5 * time.Second
+	}
+	if o.FirstWait <= 0 {
+		o.FirstWait = 100 * time.Millisecond
+	}
+	o.Retry = o.Retry.withDefaults()
+	return o
+}
+
+func (r Retry) withDefaults() Retry {
+	if r.Max <= 0 {
+		r.Max = 3
+	}
+	r.Max = min(r.Max, maxTries)
+	if r.Base <= 0 {
+		r.Base = 5 * time.Millisecond
+	}
+	if r.Cap <= 0 {
+		r.Cap = 100 * time.Millisecond
+	}
+	if r.Ratio == 0 {
+		r.Ratio = 0.2
+	}
+	if r.Floor == 0 {
+		r.Floor = 10
+	}
+	r.Ratio, r.Floor = max(r.Ratio, 0), max(r.Floor, 0)
+	return r
+}

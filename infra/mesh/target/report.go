@@ -1,0 +1,83 @@
+package target
+
+import (
+	"encoding/json"
+	"net/http"
+	"strings"
+
+	"google.golang.org/grpc/connectivity"
+)
+
+// Report is a Target as the /mesh page shows it.
+type Report struct {
+	Service    string         `json:"service"`
+	Ready      bool           `json:"ready"`             // discovery has answered
+	Trouble    string         `json:"trouble,omitempty"` // why discovery does not answer now
+	Retries    uint64         `json:"retries"`
+	BudgetLeft float64        `json:"budget_left"` // retries that may be made now
+	Members    []MemberReport `json:"members"`
+}
+
+// MemberReport is one instance as the caller sees it.
+type MemberReport struct {
+	ID       string `json:"id"`
+	Addr     string `json:"addr"`
+	Version  string `json:"version"`
+	Zone     string `json:"zone"`
+	Weight   int    `json:"weight"`
+	Doubted  bool   `json:"doubted,omitempty"` // Consul lost it; kept for now
+	State    string `json:"state"`             // of the connection: "undialled", "ready", "refused", ...
+	Breaker  string `json:"breaker"`
+	InFlight int64  `json:"in_flight"`
+	Picks    uint64 `json:"picks"`
+	Failures uint64 `json:"failures"`
+}
+
+// Report tells what the Target knows now.
+func (t *Target) Report() Report {
+	s := t.set.Load()
+	r := Report{
+		Service: t.opts.Service, Ready: s.ready, Retries: t.retries.Load(),
+		BudgetLeft: t.budget.left(), Members: []MemberReport{},
+	}
+	if source, ok := t.opts.Source.(interface{ Err() error }); ok && source.Err() != nil {
+		r.Trouble = source.Err().Error()
+	}
+	for _, m := range s.members {
+		i := m.Instance()
+		r.Members = append(r.Members, MemberReport{
+			ID: i.ID, Addr: i.Addr, Version: i.Version, Zone: i.Zone, Weight: i.Weight, Doubted: i.Doubted,
+			State: m.stateName(), Breaker: m.breaker.Load().State(), InFlight: m.inFlight.Load(),
+			Picks: m.picks.Load(), Failures: m.failures.Load(),
+		})
+	}
+	return r
+}
+
+func (m *Member) stateName() string {
+	state := m.link.state.Load()
+	switch {
+	case m.refusedUntil.Load() > int64(m.target.now()):
+		return "refused"
+	case state == undialled:
+		return "undialled"
+	}
+	return strings.ToLower(connectivity.State(state).String())
+}
+
+// Handler serves {"targets": [...]} of the targets that list returns; mount it
+// at /mesh on the admin port.
+func Handler(list func() []*Target) http.Handler {
+	return http.HandlerFunc(func(w http.ResponseWriter, _ *http.Request) {
+		page := struct {
+			Targets []Report `json:"targets"`
+		}{Targets: []Report{}}
+		for _, t := range list() {
+			page.Targets = append(page.Targets, t.Report())
+		}
+		w.Header().Set("Content-Type", "application/json")
+		out := json.NewEncoder(w)
+		out.SetIndent("", "  ")
+		_ = out.Encode(page) // the reader left
+	})
+}

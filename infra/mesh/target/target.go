@@ -1,0 +1,193 @@
+package target
+
+import (
+	"context"
+	"log/slog"
+	"slices"
+	"sync"
+	"sync/atomic"
+	"time"
+
+	"github.com/go-kit/kit/endpoint"
+	"google.golang.org/grpc"
+
+	"github.com/kitmesh/kitmesh/infra/mesh/discovery"
+	"github.com/kitmesh/kitmesh/middleware"
+)
+
+// Target is one called service. It is safe for concurrent use.
+type Target struct {
+	opts        Options
+	dialOptions []grpc.DialOption
+	log         *slog.Logger
+	metrics     bound
+	budget      *budget
+	start       time.Time
+
+	set        atomic.Pointer[set]
+	speaksGRPC atomic.Bool // some method goes over gRPC: connections matter
+	slots      atomic.Int32
+	retries    atomic.Uint64
+
+	ctx  context.Context // ends with Close
+	stop context.CancelFunc
+	done chan struct{} // the following goroutine has ended
+
+	mu     sync.Mutex
+	live   map[*Member]struct{} // members whose connection is not closed
+	closed chan struct{}        // after Close: closed when live is empty
+}
+
+// New returns a Target that follows o.Source until Close. It waits for nothing.
+func New(o Options) *Target {
+	o = o.withDefaults()
+	ctx, stop := context.WithCancel(context.Background())
+	t := &Target{
+		opts:        o,
+		dialOptions: append(dialOptions(), o.DialOptions...),
+		log:         o.Logger.With("target", o.Service),
+		metrics:     o.Metrics.bind(o.Service),
+		budget:      newBudget(o.Retry.Ratio, o.Retry.Floor),
+		start:       time.Now(),
+		ctx:         ctx, stop: stop, done: make(chan struct{}),
+		live: map[*Member]struct{}{},
+	}
+	t.set.Store(&set{changed: make(chan struct{})})
+	t.apply(o.Source.Snapshot())
+	go func() {
+		defer close(t.done)
+		t.follow(ctx)
+	}()
+	return t
+}
+
+// Service is the name of the called service.
+func (t *Target) Service() string { return t.opts.Service }
+
+// now is the time since New: monotonic, and small enough for an atomic.
+func (t *Target) now() time.Duration { return time.Since(t.start) }
+
+func (t *Target) follow(ctx context.Context) {
+	for {
+		snap := t.opts.Source.Snapshot()
+		t.apply(snap)
+		select {
+		case <-snap.Changed():
+		case <-ctx.Done():
+			return
+		}
+	}
+}
+
+// apply makes the set of a snapshot: known members stay, with their connection
+// and history; new ones come undialled; departed ones finish their calls.
+func (t *Target) apply(snap *discovery.Snapshot) {
+	old := t.set.Load()
+	gone := make(map[string]*Member, len(old.members))
+	for _, m := range old.members {
+		gone[m.instance.Load().Key()] = m
+	}
+	next := &set{ready: snap.Ready, err: snap.Err, changed: make(chan struct{})}
+	for _, instance := range snap.Instances {
+		m, known := gone[instance.Key()]
+		if known {
+			delete(gone, instance.Key())
+			m.update(instance)
+		} else {
+			m = t.newMember(instance)
+			t.enter(m)
+		}
+		next.members = append(next.members, m)
+	}
+	t.replace(next)
+	t.metrics.instances.Set(float64(len(next.members)))
+	for _, m := range gone {
+		m.retire(t.opts.Drain)
+	}
+}
+
+func (t *Target) replace(next *set) {
+	old := t.set.Swap(next)
+	close(old.changed)
+}
+
+// Close ends the Target: calls in flight get the drain time, new ones fail, and
+// when it returns every connection and goroutine is gone. It may be called any
+// number of times.
+func (t *Target) Close() error {
+	t.stop()
+	<-t.done
+	t.mu.Lock()
+	if t.closed != nil {
+		t.mu.Unlock()
+		<-t.closed
+		return nil
+	}
+	t.closed = make(chan struct{})
+	if len(t.live) == 0 {
+		close(t.closed)
+	}
+	t.mu.Unlock()
+	members := t.set.Load().members
+	t.replace(&set{changed: make(chan struct{})})
+	for _, m := range members {
+		m.retire(t.opts.Drain)
+	}
+	<-t.closed
+	return nil
+}
+
+func (t *Target) enter(m *Member) {
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	t.live[m] = struct{}{}
+}
+
+// ended notes that a member's connection is closed.
+func (t *Target) ended(m *Member) {
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	delete(t.live, m)
+	if t.closed != nil && len(t.live) == 0 {
+		close(t.closed)
+	}
+}
+
+// newBreaker returns a breaker for an instance that tells the metrics and the
+// log when it changes.
+func (t *Target) newBreaker(instance string) *middleware.Breaker {
+	s := t.opts.Breaker
+	s.Name = instance
+	s.OnChange = func(name, from, to string) {
+		t.metrics.transition(name, to)
+		t.log.Info("breaker changed", "instance", name, "from", from, "to", to)
+	}
+	return middleware.NewBreaker(s)
+}
+
+// Endpoint returns the go-kit endpoint of a method over all instances. dial
+// makes it for one connection; it is called once per instance. Methods that
+// Retry.Once does not list are taken as idempotent or keyed. Endpoint has the
+// shape of an rpc.Dialer.
+func (t *Target) Endpoint(method string, dial func(grpc.ClientConnInterface) endpoint.Endpoint) endpoint.Endpoint {
+	slot := int(t.slots.Add(1)) - 1
+	t.speaksGRPC.Store(true)
+	call := Call{Method: method, Idempotent: !slices.Contains(t.opts.Retry.Once, method)}
+	build := func(conn grpc.ClientConnInterface) endpoint.Endpoint {
+		e := dial(conn)
+		if t.opts.PerTry != nil {
+			e = t.opts.PerTry(method)(e)
+		}
+		return middleware.TraceClient(t.opts.Tracer, method)(e)
+	}
+	return func(ctx context.Context, request any) (response any, err error) {
+		err = t.Do(ctx, call, func(ctx context.Context, m *Member) (err error) {
+			response, err = m.endpoint(slot, build)(ctx, request)
+			return err
+		})
+		if err != nil {
+			return nil, err
+		}
+		return response, nil
+	}
+}
