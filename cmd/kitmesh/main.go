@@ -27,6 +27,7 @@ var commands = []func() *cobra.Command{
 	newSlowCommand,
 	newFailCommand,
 	newScaleCommand,
+	newBrokerCommand,
 	newLoadCommand,
 	newHealthCommand,
 	newFaultsCommand,
@@ -34,7 +35,7 @@ var commands = []func() *cobra.Command{
 }
 
 func main() {
-	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM)
+	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM, syscall.SIGHUP)
 	code := run(ctx, os.Args[1:], os.Stdout, os.Stderr)
 	stop()
 	os.Exit(code)

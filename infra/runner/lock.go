@@ -1,12 +1,14 @@
 package runner
 
 import (
+	"context"
 	"errors"
 	"fmt"
 	"io"
 	"os"
 	"strings"
 	"syscall"
+	"time"
 )
 
 // errLocked says that another process holds the lock.
@@ -66,4 +68,23 @@ func lockHolder(path string) (process, bool) {
 		return process{}, false
 	}
 	return process{name: supervisorName, pid: pid, identity: id}, true
+}
+
+// waitLock takes a lock as soon as its holder lets go, within the given time.
+func waitLock(ctx context.Context, path string, within time.Duration) (*fileLock, error) {
+	ctx, cancel := context.WithTimeout(ctx, within)
+	defer cancel()
+	tick := time.NewTicker(50 * time.Millisecond)
+	defer tick.Stop()
+	for {
+		lock, err := takeLock(path)
+		if !errors.Is(err, errLocked) {
+			return lock, err
+		}
+		select {
+		case <-ctx.Done():
+			return nil, ctx.Err()
+		case <-tick.C:
+		}
+	}
 }

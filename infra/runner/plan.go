@@ -1,0 +1,178 @@
+package runner
+
+import (
+	"context"
+	"fmt"
+	"path/filepath"
+	"strconv"
+	"time"
+)
+
+// UpOptions say what to start. The zero value of a port is a free one.
+type UpOptions struct {
+	Name       string
+	Instances  int     // of each service
+	Rate       float64 // of the light load, requests per second; 0: none
+	Sample     float64 // share of requests traced, 0 to 1
+	Consul     string  // auto, a program's path, or a URL
+	Zipkin     string  // auto, embedded, or a URL
+	EdgePort   int
+	ConsulPort int
+	ZipkinPort int
+	BrokerPort int
+	Timeout    time.Duration // for everything to be ready; 0: 60 s
+
+	Out     Output      // what is said on the way
+	OnReady func(State) // called once, when everything answers
+}
+
+// Output is where long work says what it does.
+type Output interface {
+	Line(text string)     // stays
+	Progress(text string) // replaced by the next
+}
+
+// plan is everything up decided before it starts the first process.
+type plan struct {
+	opts   UpOptions
+	dirs   dirs
+	bin    string // folder of the programs
+	keep   string // folder of fetched tools
+	ports  *ports
+	consul consulChoice
+	tools  zipkinTools
+	zipkin bool // run the real server
+	state  State
+	port   struct{ edge, consul, zipkin, broker, provider int }
+}
+
+// newPlan decides, and fails on whatever a user must change first. It may take
+// long once: when Consul has to be built.
+func newPlan(ctx context.Context, d dirs, opts UpOptions) (*plan, error) {
+	p := &plan{opts: opts, dirs: d, ports: &ports{}}
+	var err error
+	if p.bin, err = binDir(); err != nil {
+		return nil, err
+	}
+	if err := binaries(p.bin); err != nil {
+		return nil, err
+	}
+	if p.keep, err = keepDir(p.bin); err != nil {
+		return nil, err
+	}
+	p.zipkin = false
+	if opts.Zipkin == "auto" {
+		p.tools, p.zipkin = findZipkinTools(ctx, d.mark(), p.keep)
+	}
+	external := IsURL(opts.Zipkin)
+	if !p.zipkin && !external {
+		opts.Out.Line(noZipkin)
+	}
+	if err := p.choosePorts(); err != nil {
+		return nil, err
+	}
+	if p.consul, err = chooseConsul(ctx, opts.Consul, p.bin, d.mark(), opts.Out); err != nil {
+		return nil, err
+	}
+	p.state = State{
+		Name:     opts.Name,
+		Gateway:  baseURL(p.port.edge),
+		Consul:   p.consul.url,
+		Broker:   "nats://" + address(p.port.broker),
+		Provider: baseURL(p.port.provider),
+	}
+	if p.consul.url == "" {
+		p.state.Consul = baseURL(p.port.consul)
+	}
+	switch {
+	case external:
+		p.state.Zipkin = opts.Zipkin
+	case p.zipkin:
+		p.state.Zipkin = baseURL(p.port.zipkin)
+	}
+	return p, nil
+}
+
+// choosePorts takes the ports users know by heart, or complains.
+func (p *plan) choosePorts() error {
+	wanted := []struct {
+		use        bool
+		port       int
+		what, flag string
+		to         *int
+	}{
+		{true, p.opts.EdgePort, "the shop's front door", "--edge-port", &p.port.edge},
+		{!IsURL(p.opts.Consul), p.opts.ConsulPort, "Consul", "--consul-port", &p.port.consul},
+		{p.zipkin, p.opts.ZipkinPort, "Zipkin", "--zipkin-port", &p.port.zipkin},
+		{true, p.opts.BrokerPort, "the broker", "--broker-port", &p.port.broker},
+		{true, 0, "the payment provider", "", &p.port.provider},
+	}
+	for _, w := range wanted {
+		if !w.use {
+			continue
+		}
+		port, err := p.ports.fixed(w.port, w.what, w.flag)
+		if err != nil {
+			return err
+		}
+		*w.to = port
+	}
+	return nil
+}
+
+// kitmesh plans one part that is a subcommand of this very program.
+func (p *plan) kitmesh(name string, args ...string) spec {
+	return spec{name: name, path: filepath.Join(p.bin, "kitmesh"), args: append([]string{name}, args...)}
+}
+
+func (p *plan) broker() spec {
+	return p.kitmesh("broker", "--addr", address(p.port.broker), "--dir", p.dirs.data("broker"))
+}
+
+func (p *plan) provider() spec {
+	return p.kitmesh("provider", "--addr", address(p.port.provider), "--dir", p.dirs.data("provider"))
+}
+
+func (p *plan) edge() spec {
+	return p.kitmesh("edge", "--addr", address(p.port.edge), "--consul", p.state.Consul,
+		"--zipkin", p.state.Zipkin, "--sample", strconv.FormatFloat(p.opts.Sample, 'g', -1, 64))
+}
+
+func (p *plan) load() spec {
+	return p.kitmesh("load", "--url", p.state.Gateway, "--duration", "0",
+		"--rate", strconv.FormatFloat(p.opts.Rate, 'g', -1, 64))
+}
+
+// instance plans one instance of a service on ports of its own.
+func (p *plan) instance(service string, n int) (spec, error) {
+	id := instanceID(service, n)
+	s := spec{
+		name: id, service: service, path: filepath.Join(p.bin, service), version: "v1", zone: "local",
+		before: func(ctx context.Context) { forget(ctx, p.state.Consul, id) },
+		renew:  p.instancePorts,
+	}
+	return s, p.instancePorts(&s)
+}
+
+// instancePorts gives an instance new ports and the arguments that name them.
+func (p *plan) instancePorts(s *spec) error {
+	rpc, err := p.ports.free()
+	if err != nil {
+		return fmt.Errorf("plan %s: %w", s.name, err)
+	}
+	admin, err := p.ports.free()
+	if err != nil {
+		return fmt.Errorf("plan %s: %w", s.name, err)
+	}
+	s.rpc, s.admin = address(rpc), baseURL(admin)
+	s.args = []string{
+		"--id", s.name, "--version", s.version, "--zone", s.zone,
+		"--rpc", s.rpc, "--admin", address(admin),
+		"--consul", p.state.Consul, "--broker", p.state.Broker, "--zipkin", p.state.Zipkin,
+		"--sample", strconv.FormatFloat(p.opts.Sample, 'g', -1, 64),
+	}
+	if s.service == "payments" {
+		s.args = append(s.args, "--provider", p.state.Provider)
+	}
+	return nil
+}
