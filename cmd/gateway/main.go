@@ -1,0 +1,43 @@
+// Gateway is the shop's public API: it assembles what customers see from the
+// services behind it.
+package main
+
+import (
+	"context"
+	"time"
+
+	"github.com/kitmesh/kitmesh/cmd/internal/app"
+	endpoints "github.com/kitmesh/kitmesh/endpoints/gateway"
+	"github.com/kitmesh/kitmesh/middleware"
+	"github.com/kitmesh/kitmesh/services/gateway"
+	catalogtransport "github.com/kitmesh/kitmesh/transports/catalog"
+	transport "github.com/kitmesh/kitmesh/transports/gateway"
+	inventorytransport "github.com/kitmesh/kitmesh/transports/inventory"
+	orderstransport "github.com/kitmesh/kitmesh/transports/orders"
+	pricingtransport "github.com/kitmesh/kitmesh/transports/pricing"
+	"github.com/kitmesh/kitmesh/transports/rest"
+	shippingtransport "github.com/kitmesh/kitmesh/transports/shipping"
+)
+
+func main() {
+	app.Main("gateway", func(a *app.App) error {
+		guards := newGuards(a)
+		products := middleware.NewStale(1000) // the catalog may be away; what it said lives on
+		service := gateway.New(gateway.Ports{
+			Catalog:   catalog{catalogtransport.Client(a.Client("catalog", guards.around("catalog", products)))},
+			Pricing:   pricing{pricingtransport.Client(a.Client("pricing", guards.around("pricing", nil)))},
+			Inventory: inventory{inventorytransport.Client(a.Client("inventory", guards.around("inventory", nil)))},
+			Shipping:  shipping{shippingtransport.Client(a.Client("shipping", guards.around("shipping", nil)))},
+			Orders:    orders{orderstransport.Client(a.Client("orders", app.WithDeadline(10*time.Second)))},
+		}, gateway.Options{
+			Missed: func(ctx context.Context, part string, err error) {
+				a.Logger.DebugContext(ctx, "page without "+part, "error", err)
+			},
+		})
+		set := endpoints.New(service, a.Server())
+		a.HTTP(transport.NewHandler(set, a.Tracer, rest.WithLogger(a.Logger)))
+		stream := middleware.NewHystrixStream()
+		a.AdminStream("GET /hystrix.stream", stream, stream.Close)
+		return nil
+	})
+}

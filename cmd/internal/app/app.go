@@ -1,0 +1,233 @@
+// Package app is what the seven services' programs have in common: it reads the
+// configuration, makes the parts that main builds its onion from, and runs and
+// ends them in order.
+package app
+
+import (
+	"context"
+	"errors"
+	"flag"
+	"fmt"
+	"log/slog"
+	"net"
+	"net/http"
+	"os"
+	"os/signal"
+	"syscall"
+	"time"
+
+	consulapi "github.com/hashicorp/consul/api"
+	"github.com/openzipkin/zipkin-go"
+	"github.com/openzipkin/zipkin-go/reporter"
+	"github.com/prometheus/client_golang/prometheus"
+	"github.com/prometheus/client_golang/prometheus/collectors"
+	"google.golang.org/grpc"
+
+	"github.com/kitmesh/kitmesh/endpoints"
+	"github.com/kitmesh/kitmesh/infra/broker"
+	"github.com/kitmesh/kitmesh/infra/mesh/consul"
+	"github.com/kitmesh/kitmesh/infra/mesh/target"
+	"github.com/kitmesh/kitmesh/infra/telemetry"
+	"github.com/kitmesh/kitmesh/middleware"
+	"github.com/kitmesh/kitmesh/transports/rest"
+)
+
+// App is one instance of a service.
+type App struct {
+	Config  Config
+	Logger  *slog.Logger
+	Tracer  *zipkin.Tracer
+	Metrics *middleware.Metrics
+	Health  *telemetry.Health
+
+	Registry *prometheus.Registry
+	consul   *consulapi.Client
+	broker   *broker.Client // nil until a journal is asked for
+	targets  []*target.Target
+	faults   middleware.Faults
+
+	targetMetrics *target.Metrics
+	admin         *telemetry.Admin
+
+	listener    net.Listener // of the rpc address
+	adminServer *telemetry.Server
+	advertised  string // host:port of rpc, as others reach it
+	adminHost   string // host:port of admin, as others reach it
+	rpc         *grpc.Server
+	public      http.Handler // replaces gRPC on the rpc address where set
+
+	background []task
+	cleanup    []func() // run last in, first out
+}
+
+type task struct {
+	name string
+	run  func(context.Context) error
+}
+
+// Main runs one instance of service until SIGTERM or SIGINT. build makes the
+// onion: the service in its endpoints in its transports. Main does not return:
+// the process ends with 0, with 1 if it could not run, with 2 for bad flags.
+func Main(service string, build func(*App) error) {
+	c, err := parse(service, os.Args[1:], os.Getenv, os.Stdout)
+	switch {
+	case errors.Is(err, flag.ErrHelp):
+		os.Exit(0)
+	case err != nil:
+		fmt.Fprintf(os.Stderr, "%s: %v; -h lists the flags\n", service, err)
+		os.Exit(2)
+	}
+	ctx, stop := signal.NotifyContext(context.Background(), syscall.SIGTERM, os.Interrupt)
+	defer stop()
+	if err := run(ctx, c, build); err != nil {
+		fmt.Fprintf(os.Stderr, "%s: %v\n", service, err)
+		os.Exit(1)
+	}
+	os.Exit(0)
+}
+
+func run(ctx context.Context, c Config, build func(*App) error) error {
+	a, err := New(c)
+	if err != nil {
+		return err
+	}
+	defer a.Close()
+	if err := build(a); err != nil {
+		return err
+	}
+	return a.Run(ctx)
+}
+
+// New makes the parts of one instance; it listens, but serves nobody yet. Close
+// ends what Run does not.
+func New(c Config) (_ *App, err error) {
+	a := &App{Config: c, Health: &telemetry.Health{}, Registry: prometheus.NewRegistry()}
+	defer func() {
+		if err != nil {
+			a.Close()
+		}
+	}()
+	if a.Logger, err = telemetry.NewLogger(os.Stderr, c.LogLevel, c.LogFormat); err != nil {
+		return nil, err
+	}
+	a.Logger = a.Logger.With("service", c.Service, "instance", c.ID)
+	a.Registry.MustRegister(collectors.NewGoCollector(), collectors.NewProcessCollector(collectors.ProcessCollectorOpts{}))
+	a.Metrics = middleware.NewMetrics(a.Registry)
+	if a.listener, err = new(net.ListenConfig).Listen(context.Background(), "tcp", c.RPC); err != nil {
+		return nil, fmt.Errorf("serve on --rpc: %w", err)
+	}
+	a.cleanup = append(a.cleanup, func() { _ = a.listener.Close() })
+	if a.advertised, err = advertised(c.Advertise, a.listener.Addr().String()); err != nil {
+		return nil, err
+	}
+	if err := a.trace(); err != nil {
+		return nil, err
+	}
+	if a.consul, err = consul.Client(c.Consul, ""); err != nil {
+		return nil, err
+	}
+	a.targetMetrics = target.NewMetrics(a.Registry)
+	if err := a.listenAdmin(); err != nil {
+		return nil, err
+	}
+	a.rpc = grpc.NewServer(append(target.ServerOptions(), grpc.UnaryInterceptor(middleware.ExtractB3()))...)
+	return a, nil
+}
+
+// trace makes the tracer, which reports nothing without a Zipkin.
+func (a *App) trace() error {
+	var spans reporter.Reporter = reporter.NewNoopReporter()
+	if a.Config.Zipkin != "" {
+		r, err := telemetry.NewReporter(a.Config.Zipkin, telemetry.ReporterOptions{Registerer: a.Registry, Logger: a.Logger})
+		if err != nil {
+			return err
+		}
+		a.cleanup = append(a.cleanup, func() { _ = r.Close() })
+		spans = r
+	}
+	var err error
+	a.Tracer, err = telemetry.NewTracer(a.Config.Service, a.Config.ID, a.advertised, spans, a.Config.Sample)
+	return err
+}
+
+func (a *App) listenAdmin() error {
+	a.admin = telemetry.NewAdmin(telemetry.AdminOptions{Registry: a.Registry, Ready: a.Health.Summary})
+	a.admin.Handle("/faults", a.faults.Handler())
+	a.admin.Handle("GET /mesh", target.Handler(func() []*target.Target { return a.targets }))
+	var err error
+	a.adminServer, err = telemetry.NewServer(a.Config.Admin, a.admin)
+	if err != nil {
+		return fmt.Errorf("serve on --admin: %w", err)
+	}
+	a.cleanup = append(a.cleanup, func() { _ = a.adminServer.Close() })
+	a.adminHost, err = advertised(a.Config.Advertise, a.adminServer.Addr())
+	return err
+}
+
+// Server returns the wrapper that puts the server ring around each endpoint.
+func (a *App) Server() endpoints.Wrapper {
+	ring := middleware.ServerRing{
+		Tracer: a.Tracer, Metrics: a.Metrics, Logger: a.Logger,
+		Deadline: maxDeadline, Faults: &a.faults,
+		Limit: middleware.Limit(a.Config.RateLimit, max(1, int(a.Config.RateLimit))),
+		Work:  middleware.Work(a.Config.Work, a.Config.Workers, workQueue),
+	}
+	return ring.Wrap
+}
+
+const (
+	maxDeadline = 15 * time.Second // of a request whose caller names none, or a longer one
+	workQueue   = 256              // requests that wait for a simulated worker
+)
+
+// RPC is where gRPC services are registered.
+func (a *App) RPC() grpc.ServiceRegistrar { return a.rpc }
+
+// REST serves the routes below /v1/ on the admin address, for curl.
+func (a *App) REST(routes []rest.Route) {
+	a.admin.Handle("/v1/", rest.Trace(a.Tracer, rest.NewHandler(routes, rest.WithLogger(a.Logger))))
+}
+
+// HTTP serves h on the rpc address instead of gRPC.
+func (a *App) HTTP(h http.Handler) { a.public = h }
+
+// AdminStream serves h, whose answers do not end by themselves, on the admin
+// address; end is called at shutdown and ends them.
+func (a *App) AdminStream(pattern string, h http.Handler, end func()) {
+	a.admin.Handle(pattern, h)
+	a.adminServer.OnShutdown(end)
+}
+
+// Journal opens a journal on the broker, waiting up to half a minute for it.
+func (a *App) Journal(name string) (*broker.Journal, error) {
+	ctx, cancel := context.WithTimeout(context.Background(), 30*time.Second)
+	defer cancel()
+	if a.broker == nil {
+		c, err := broker.Connect(ctx, a.Config.Broker, broker.Options{Name: a.Config.ID, Tracer: a.Tracer, Logger: a.Logger})
+		if err != nil {
+			return nil, err
+		}
+		a.broker = c
+		a.cleanup = append(a.cleanup, c.Close)
+		a.Health.Add("broker", c.Health)
+	}
+	j, err := a.broker.Journal(ctx, name)
+	if err != nil {
+		return nil, fmt.Errorf("open the journal %s: %w", name, err)
+	}
+	return j, nil
+}
+
+// Go has run run in the background while the instance serves. It ends when ctx
+// does; an earlier error ends the instance.
+func (a *App) Go(name string, run func(ctx context.Context) error) {
+	a.background = append(a.background, task{name, run})
+}
+
+// Close ends what New began, last in, first out; spans are flushed at the end.
+func (a *App) Close() {
+	for i := len(a.cleanup) - 1; i >= 0; i-- {
+		a.cleanup[i]()
+	}
+	a.cleanup = nil
+}

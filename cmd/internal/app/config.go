@@ -1,0 +1,139 @@
+package app
+
+import (
+	"errors"
+	"flag"
+	"fmt"
+	"io"
+	"net"
+	"os"
+	"strings"
+	"time"
+)
+
+// Config is everything an instance is told from outside. Each field is a flag
+// and an environment variable: --log-level and KITMESH_LOG_LEVEL; the flag wins.
+type Config struct {
+	Service   string // fixed by the binary
+	ID        string
+	Version   string
+	Zone      string
+	RPC       string
+	Admin     string
+	Advertise string
+	Consul    string
+	Broker    string
+	Zipkin    string
+	Provider  string
+	Sample    float64
+	LogLevel  string
+	LogFormat string
+	Work      time.Duration
+	Workers   int
+	RateLimit float64
+	TTL       time.Duration
+}
+
+// parse reads args over the environment. Its errors fit one line.
+func parse(service string, args []string, env func(string) string, usage io.Writer) (Config, error) {
+	c := Config{Service: service}
+	fs := flag.NewFlagSet(service, flag.ContinueOnError)
+	fs.SetOutput(io.Discard)
+	fs.StringVar(&c.ID, "id", "", "instance `id`, unique in the mesh (default "+service+"-HOSTNAME)")
+	fs.StringVar(&c.Version, "version", "v1", "`version` of this instance, visible in Consul")
+	fs.StringVar(&c.Zone, "zone", "local", "`zone` the instance runs in")
+	fs.StringVar(&c.RPC, "rpc", "127.0.0.1:0", "`address` to serve on: gRPC, HTTP for the gateway")
+	fs.StringVar(&c.Admin, "admin", "127.0.0.1:0", "`address` for health, metrics, profiles and this service's REST API")
+	fs.StringVar(&c.Advertise, "advertise", "auto", "`host` that others reach this instance at; auto takes the host of --rpc or the first address of the machine")
+	fs.StringVar(&c.Consul, "consul", "http://127.0.0.1:8500", "Consul `URL`")
+	fs.StringVar(&c.Broker, "broker", "nats://127.0.0.1:4222", "NATS JetStream `URL`")
+	fs.StringVar(&c.Zipkin, "zipkin", "", "Zipkin `URL`; empty reports nothing")
+	fs.StringVar(&c.Provider, "provider", "http://127.0.0.1:8090", "payment provider's `URL`, for payments")
+	fs.Float64Var(&c.Sample, "sample", 1, "`share` of new traces to record, 0 to 1")
+	fs.StringVar(&c.LogLevel, "log-level", "info", "debug, info, warn or error")
+	fs.StringVar(&c.LogFormat, "log-format", "logfmt", "logfmt or json")
+	fs.DurationVar(&c.Work, "work", 0, "simulated service `time` of each request")
+	fs.IntVar(&c.Workers, "workers", 0, "`number` of requests worked on at once with --work; 0 is no bound")
+	fs.Float64Var(&c.RateLimit, "rate-limit", 0, "requests per `second` this instance accepts of each method; 0 is no limit")
+	fs.DurationVar(&c.TTL, "ttl", 800*time.Millisecond, "`time` without a heartbeat after which Consul calls the instance dead")
+	if err := fromEnvironment(fs, env); err != nil {
+		return c, err
+	}
+	if err := fs.Parse(args); err != nil {
+		if errors.Is(err, flag.ErrHelp) {
+			fmt.Fprintf(usage, "%s is one service of kitmesh. Every flag is also an environment variable: --log-level, KITMESH_LOG_LEVEL.\n\n", service)
+			fs.SetOutput(usage)
+			fs.PrintDefaults()
+		}
+		return c, err
+	}
+	if fs.NArg() > 0 {
+		return c, fmt.Errorf("%s takes flags only, not %q", service, fs.Arg(0))
+	}
+	return c, c.validate()
+}
+
+// fromEnvironment sets each flag from its KITMESH_ variable where there is one.
+func fromEnvironment(fs *flag.FlagSet, env func(string) string) (err error) {
+	fs.VisitAll(func(f *flag.Flag) {
+		name := "KITMESH_" + strings.ToUpper(strings.ReplaceAll(f.Name, "-", "_"))
+		if v := env(name); v != "" && err == nil {
+			if e := fs.Set(f.Name, v); e != nil {
+				err = fmt.Errorf("%s=%q: %w", name, v, e)
+			}
+		}
+	})
+	return err
+}
+
+func (c *Config) validate() error {
+	if c.ID == "" {
+		host, err := os.Hostname()
+		if err != nil {
+			return fmt.Errorf("--id is empty and the machine has no name: %w", err)
+		}
+		c.ID = c.Service + "-" + host
+	}
+	for _, a := range []struct{ flag, addr string }{{"rpc", c.RPC}, {"admin", c.Admin}} {
+		if _, _, err := net.SplitHostPort(a.addr); err != nil {
+			return fmt.Errorf("--%s %q is not HOST:PORT", a.flag, a.addr)
+		}
+	}
+	switch {
+	case c.Sample < 0 || c.Sample > 1:
+		return fmt.Errorf("--sample %v is outside 0 to 1", c.Sample)
+	case c.Work < 0:
+		return fmt.Errorf("--work %v is negative", c.Work)
+	case c.Workers < 0:
+		return fmt.Errorf("--workers %d is negative", c.Workers)
+	case c.RateLimit < 0:
+		return fmt.Errorf("--rate-limit %v is negative", c.RateLimit)
+	case c.TTL < 100*time.Millisecond:
+		return fmt.Errorf("--ttl %v is under 100ms: a busy machine would be called dead", c.TTL)
+	}
+	return nil
+}
+
+// advertised is the host:port that others use for a listener on addr.
+func advertised(advertise, addr string) (string, error) {
+	host, port, err := net.SplitHostPort(addr)
+	if err != nil {
+		return "", err
+	}
+	if advertise != "auto" {
+		return net.JoinHostPort(advertise, port), nil
+	}
+	if ip := net.ParseIP(host); ip != nil && !ip.IsUnspecified() {
+		return net.JoinHostPort(host, port), nil
+	}
+	addrs, err := net.InterfaceAddrs()
+	if err != nil {
+		return "", fmt.Errorf("find an address to advertise: %w; set --advertise", err)
+	}
+	for _, a := range addrs {
+		if n, ok := a.(*net.IPNet); ok && n.IP.IsGlobalUnicast() {
+			return net.JoinHostPort(n.IP.String(), port), nil
+		}
+	}
+	return "", errors.New("this machine has no address but loopback; set --advertise")
+}
