@@ -9,6 +9,8 @@ import (
 	"os"
 	"strings"
 	"time"
+
+	"github.com/kitmesh/kitmesh/infra/telemetry"
 )
 
 // Config is everything an instance is told from outside. Each field is a flag
@@ -98,6 +100,9 @@ func (c *Config) validate() error {
 		if _, _, err := net.SplitHostPort(a.addr); err != nil {
 			return fmt.Errorf("--%s %q is not HOST:PORT", a.flag, a.addr)
 		}
+	}
+	if _, err := telemetry.NewLogger(io.Discard, c.LogLevel, c.LogFormat); err != nil {
+		return err
 	}
 	switch {
 	case c.Sample < 0 || c.Sample > 1:
