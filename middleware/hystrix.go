@@ -134,17 +134,17 @@ func (c *command) do(ctx context.Context, request any, next endpoint.Endpoint) (
 	// that is what a bulkhead is for. Cancelling makes it end soon.
 	callCtx, cancel := context.WithCancel(ctx)
 	defer cancel()
-	call := &call{ctx: ctx, release: func() { <-c.permits }}
+	run := &execution{ctx: ctx, release: func() { <-c.permits }}
 	waitCtx, stop := patient(ctx)
 	defer stop()
 	err := hystrix.DoC(waitCtx, c.Name, func(context.Context) error {
-		return call.run(callCtx, request, next)
+		return run.run(callCtx, request, next)
 	}, nil)
-	call.abandon()
+	run.abandon()
 	// Only a bare CircuitError is hystrix's own; a wrapped one comes from a
 	// command further down and is the result of this call.
 	_, refused := err.(hystrix.CircuitError) //nolint:errorlint // the identity is the point
-	if r := call.result.Load(); r != nil && !refused {
+	if r := run.result.Load(); r != nil && !refused {
 		c.Observe(outcomeOf(r.err))
 		return r.response, r.err
 	}
@@ -208,9 +208,9 @@ func (c *command) fault(err error) error {
 	return left(err, "while "+c.Name+" was called")
 }
 
-// call is one execution. hystrix may start it after it gave up on it, and may
+// execution is one call. hystrix may start it after it gave up on it, and may
 // give up on it while it runs.
-type call struct {
+type execution struct {
 	ctx     context.Context // the caller's
 	state   atomic.Int32    // 0 waiting, 1 started, 2 abandoned before it started
 	result  atomic.Pointer[result]
@@ -224,31 +224,35 @@ type result struct {
 
 // run executes the call in hystrix's goroutine and says what hystrix shall
 // count: nil is a success, context.Canceled nothing, all else a failure.
-func (c *call) run(ctx context.Context, request any, next endpoint.Endpoint) error {
-	if !c.state.CompareAndSwap(0, 1) {
+func (x *execution) run(ctx context.Context, request any, next endpoint.Endpoint) error {
+	if !x.state.CompareAndSwap(0, 1) {
 		return context.Canceled
 	}
-	defer c.release()
+	defer x.release()
 	response, err := Recover(next)(ctx, request)
 	// Within the same breath as the caller's departure there is nothing to
 	// learn from err; without the exact value hystrix would count a failure.
-	if errors.Is(c.ctx.Err(), context.Canceled) {
+	if errors.Is(x.ctx.Err(), context.Canceled) {
 		return context.Canceled
 	}
 	if err == nil || !fault.Blames(err) && fault.CodeOf(err) != fault.Canceled {
-		c.result.Store(&result{response, err})
+		x.result.Store(&result{response, err})
 		return nil
 	}
-	c.result.Store(&result{nil, err})
+	x.result.Store(&result{nil, err})
 	if fault.CodeOf(err) == fault.Canceled {
 		return context.Canceled
 	}
-	return err
+	return errFailed
 }
 
+// errFailed is what hystrix counts for every failure. The call's own error
+// would not do: hystrix does not count a bare context.DeadlineExceeded.
+var errFailed = errors.New("the call failed")
+
 // abandon gives the permit back if the call never started.
-func (c *call) abandon() {
-	if c.state.CompareAndSwap(0, 2) {
-		c.release()
+func (x *execution) abandon() {
+	if x.state.CompareAndSwap(0, 2) {
+		x.release()
 	}
 }

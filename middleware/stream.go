@@ -58,6 +58,7 @@ func (s *HystrixStream) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 		return
 	}
 	s.inner.ServeHTTP(out, r.WithContext(ctx))
+	_ = out.control.SetWriteDeadline(time.Time{}) // the connection may live on
 }
 
 // streamWriter gives hystrix-go the interfaces it asserts, on top of whatever

@@ -1,0 +1,375 @@
+package middleware
+
+import (
+	"bufio"
+	"context"
+	"errors"
+	"net/http"
+	"net/http/httptest"
+	"strings"
+	"sync"
+	"sync/atomic"
+	"testing"
+	"time"
+
+	"github.com/afex/hystrix-go/hystrix"
+	"github.com/go-kit/kit/circuitbreaker"
+	"github.com/go-kit/kit/endpoint"
+
+	"github.com/kitmesh/kitmesh/services/fault"
+)
+
+// eventually polls: hystrix-go books its metrics in goroutines of its own.
+func eventually(t *testing.T, what string, ok func() bool) {
+	t.Helper()
+	for end := time.Now().Add(10 * time.Second); !ok(); time.Sleep(2 * time.Millisecond) {
+		if time.Now().After(end) {
+			t.Fatalf("never: %s", what)
+		}
+	}
+}
+
+// tally counts outcomes.
+type tally struct {
+	mu sync.Mutex
+	n  map[Outcome]int
+}
+
+func (c *tally) observe(o Outcome) {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	if c.n == nil {
+		c.n = make(map[Outcome]int)
+	}
+	c.n[o]++
+}
+
+func (c *tally) of(o Outcome) int {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	return c.n[o]
+}
+
+func isOpen(t *testing.T, name string) bool {
+	t.Helper()
+	c, _, err := hystrix.GetCircuit(name)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return c.IsOpen()
+}
+
+func TestHystrixOpensForFailuresOnly(t *testing.T) {
+	for _, code := range []fault.Code{fault.NotFound, fault.Invalid, fault.Conflict, fault.Limited, fault.Overloaded} {
+		name := "own-" + string(code)
+		e := Hystrix(HystrixSettings{Name: name, RequestVolume: 5}, nil)(failing(fault.New(code, "no")))
+		for range 40 {
+			wantCode(t, call(t, e), code)
+		}
+		if isOpen(t, name) {
+			t.Errorf("%s opened the circuit", code)
+		}
+	}
+	var seen tally
+	e := Hystrix(HystrixSettings{Name: "failing", RequestVolume: 5, SleepWindow: time.Minute, Observe: seen.observe}, nil)(broken)
+	eventually(t, "the circuit opens", func() bool { return errors.Is(call(t, e), ErrOpen) })
+	err := call(t, e)
+	wantCode(t, err, fault.Unavailable)
+	if fault.RetryAfterOf(err) != time.Minute || seen.of(ShortCircuited) == 0 || seen.of(Failure) < 5 {
+		t.Errorf("retry after %v, outcomes %v", fault.RetryAfterOf(err), seen.n)
+	}
+}
+
+func TestHystrixBulkhead(t *testing.T) {
+	const healthy, room = 40, 10
+	run := func(e endpoint.Endpoint, began *atomic.Int64) (rejected int64, last error) {
+		block := make(chan struct{})
+		var no atomic.Int64
+		var all sync.WaitGroup
+		var mu sync.Mutex
+		for range healthy {
+			all.Go(func() {
+				if _, err := e(t.Context(), block); err != nil {
+					no.Add(1)
+					mu.Lock()
+					last = err
+					mu.Unlock()
+				}
+			})
+		}
+		eventually(t, "all have room or not", func() bool { return began.Load()+no.Load() == healthy })
+		close(block)
+		all.Wait()
+		return no.Load(), last
+	}
+	waiting := func(began *atomic.Int64) endpoint.Endpoint {
+		return func(_ context.Context, request any) (any, error) {
+			began.Add(1)
+			<-request.(chan struct{})
+			return "fine", nil
+		}
+	}
+
+	var began atomic.Int64
+	guard := Hystrix(HystrixSettings{Name: "bulk", MaxConcurrent: room, RequestVolume: 5, Timeout: time.Minute}, nil)
+	rejected, err := run(guard(waiting(&began)), &began)
+	wantCode(t, err, fault.Overloaded)
+	if rejected != healthy-room || !errors.Is(err, ErrBulkhead) || errors.Is(err, ErrOpen) {
+		t.Fatalf("%d rejected with %v, want %d with ErrBulkhead", rejected, err, healthy-room)
+	}
+	if err := call(t, guard(fine)); err != nil || isOpen(t, "bulk") {
+		t.Fatalf("a full bulkhead opened the circuit: %v", err)
+	}
+
+	t.Run("stock", func(t *testing.T) {
+		var began atomic.Int64
+		rejected, _ := run(circuitbreaker.Hystrix("stock-bulk")(waiting(&began)), &began)
+		if rejected != 30 {
+			t.Fatalf("stock defaults rejected %d of 40, it used to be 30", rejected)
+		}
+		eventually(t, "rejections of healthy calls open the stock circuit", func() bool { return isOpen(t, "stock-bulk") })
+	})
+}
+
+func TestHystrixTimeout(t *testing.T) {
+	var seen tally
+	ended := make(chan struct{})
+	guard := Hystrix(HystrixSettings{Name: "slow", Timeout: 30 * time.Millisecond, MaxConcurrent: 1, Observe: seen.observe}, nil)
+	err := call(t, guard(func(ctx context.Context, _ any) (any, error) {
+		<-ctx.Done() // the timeout reaches the call
+		close(ended)
+		return nil, ctx.Err()
+	}))
+	wantCode(t, err, fault.Deadline)
+	if seen.of(Timeout) != 1 || !strings.Contains(err.Error(), "30ms") {
+		t.Errorf("%v, outcomes %v", err, seen.n)
+	}
+	<-ended
+	eventually(t, "the permit comes back", func() bool { return call(t, guard(fine)) == nil })
+}
+
+// The stock adapter calls Do: a caller who leaves is kept waiting.
+func TestHystrixCallerLeaves(t *testing.T) {
+	deaf := func(block chan struct{}) endpoint.Endpoint {
+		return func(context.Context, any) (any, error) { <-block; return nil, nil }
+	}
+	ctx, cancel := context.WithCancel(t.Context())
+	cancel()
+	block := make(chan struct{})
+	var seen tally
+	guard := Hystrix(HystrixSettings{Name: "left", RequestVolume: 5, Timeout: time.Minute, Observe: seen.observe},
+		func(context.Context, any, error) (any, error) { t.Error("a fallback for nobody"); return nil, nil })
+	for range 40 {
+		_, err := guard(deaf(block))(ctx, nil)
+		wantCode(t, err, fault.Canceled)
+	}
+	close(block)
+	if isOpen(t, "left") || seen.of(Left) != 40 {
+		t.Fatalf("open %v, outcomes %v", isOpen(t, "left"), seen.n)
+	}
+	soon, cancelSoon := context.WithTimeout(t.Context(), 10*time.Millisecond)
+	defer cancelSoon()
+	hang := make(chan struct{})
+	_, err := guard(deaf(hang))(soon, nil)
+	wantCode(t, err, fault.Deadline)
+	close(hang)
+
+	t.Run("stock", func(t *testing.T) {
+		block := make(chan struct{})
+		e := circuitbreaker.Hystrix("stock-left")(deaf(block))
+		returned := make(chan struct{})
+		go func() { _, _ = e(ctx, nil); close(returned) }()
+		select {
+		case <-returned:
+			t.Error("the stock adapter honours cancellation: no trap any more")
+		case <-time.After(100 * time.Millisecond):
+		}
+		close(block)
+		<-returned
+	})
+}
+
+// A dependency that hangs until the callers' deadlines must open the circuit.
+func TestHystrixCallersDeadlinesCount(t *testing.T) {
+	guard := Hystrix(HystrixSettings{Name: "hung", RequestVolume: 5, SleepWindow: time.Minute, Timeout: time.Minute}, nil)
+	e := guard(func(ctx context.Context, _ any) (any, error) { <-ctx.Done(); return nil, ctx.Err() })
+	eventually(t, "the circuit opens", func() bool {
+		ctx, cancel := context.WithTimeout(t.Context(), time.Millisecond)
+		defer cancel()
+		_, err := e(ctx, nil)
+		return errors.Is(err, ErrOpen)
+	})
+}
+
+func TestHystrixCancelledProbeDecidesNothing(t *testing.T) {
+	guard := Hystrix(HystrixSettings{Name: "probe", RequestVolume: 5, SleepWindow: 5 * time.Millisecond}, nil)
+	eventually(t, "the circuit opens", func() bool { return errors.Is(call(t, guard(broken)), ErrOpen) })
+	probed := false
+	eventually(t, "a probe is let through", func() bool {
+		ctx, cancel := context.WithCancel(t.Context())
+		defer cancel()
+		_, err := guard(func(ctx context.Context, _ any) (any, error) {
+			probed = true
+			cancel()
+			return "fine", nil
+		})(ctx, nil)
+		return !errors.Is(err, ErrOpen) && probed
+	})
+	if !isOpen(t, "probe") {
+		t.Fatal("a cancelled probe closed the circuit")
+	}
+	eventually(t, "a good probe closes it", func() bool { return call(t, guard(fine)) == nil && !isOpen(t, "probe") })
+}
+
+func TestHystrixFallback(t *testing.T) {
+	for _, tt := range []struct {
+		err      error
+		replaced bool
+	}{
+		{fault.New(fault.Unavailable, "down"), true},
+		{fault.New(fault.Internal, "bug"), true},
+		{fault.New(fault.Deadline, "slow"), true},
+		{fault.New(fault.Overloaded, "shed"), true},
+		{fault.New(fault.Limited, "fast"), true},
+		{fault.New(fault.NotFound, "what?"), false},
+		{fault.New(fault.Invalid, "what?"), false},
+		{fault.New(fault.Canceled, "bye"), false},
+	} {
+		var seen tally
+		guard := Hystrix(HystrixSettings{Name: "fallback-" + tt.err.Error(), Observe: seen.observe}, func(_ context.Context, request any, err error) (any, error) {
+			if request != "request" || !errors.Is(err, tt.err) {
+				t.Errorf("the fallback got %v, %v", request, err)
+			}
+			return "instead", nil
+		})
+		got, err := guard(failing(tt.err))(t.Context(), "request")
+		if replaced := got == "instead" && err == nil; replaced != tt.replaced || seen.of(FellBack) == 1 != tt.replaced {
+			t.Errorf("%v: got %v, %v, outcomes %v", tt.err, got, err, seen.n)
+		}
+	}
+}
+
+func TestHystrixPanic(t *testing.T) {
+	e := Hystrix(HystrixSettings{Name: "panics"}, nil)(func(context.Context, any) (any, error) { panic("oops") })
+	err := call(t, e)
+	wantCode(t, err, fault.Internal)
+	if p, ok := errors.AsType[*PanicError](err); !ok || len(p.Stack) == 0 {
+		t.Errorf("no stack: %v", err)
+	}
+}
+
+func TestHystrixAnswersAreTheCalls(t *testing.T) {
+	guard := Hystrix(HystrixSettings{Name: "echo", MaxConcurrent: 64}, nil)
+	e := guard(func(_ context.Context, request any) (any, error) { return request, nil })
+	var all sync.WaitGroup
+	for g := range 16 {
+		all.Go(func() {
+			for i := range 200 {
+				if got, err := e(t.Context(), g*1000+i); err != nil || got != g*1000+i {
+					t.Errorf("got %v, %v", got, err)
+				}
+			}
+		})
+	}
+	all.Wait()
+}
+
+// wrapped hides everything but http.ResponseWriter and Unwrap, as logging and
+// tracing middleware does.
+type wrapped struct{ http.ResponseWriter }
+
+func (w wrapped) Unwrap() http.ResponseWriter { return w.ResponseWriter }
+
+func behind(h http.Handler) http.Handler {
+	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) { h.ServeHTTP(wrapped{w}, r) })
+}
+
+func TestHystrixStream(t *testing.T) {
+	_ = call(t, Hystrix(HystrixSettings{Name: "streamed"}, nil)(fine))
+	s := NewHystrixStream()
+	ended := make(chan struct{}, 2)
+	server := httptest.NewServer(behind(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		s.ServeHTTP(w, r)
+		ended <- struct{}{}
+	})))
+	defer server.Close()
+
+	ctx, cancel := context.WithCancel(t.Context())
+	resp := get(t, ctx, server.URL)
+	if ct := resp.Header.Get("Content-Type"); ct != "text/event-stream" {
+		t.Fatalf("content type %q", ct)
+	}
+	lines := bufio.NewScanner(resp.Body)
+	for lines.Scan() && !strings.Contains(lines.Text(), `"name":"streamed"`) {
+	}
+	if lines.Err() != nil {
+		t.Fatal(lines.Err())
+	}
+	cancel() // the client leaves
+	<-ended
+	resp.Body.Close()
+
+	resp = get(t, t.Context(), server.URL)
+	s.Close() // the server shuts down
+	<-ended
+	resp.Body.Close()
+	s.Close()
+}
+
+func get(t *testing.T, ctx context.Context, url string) *http.Response {
+	t.Helper()
+	req, err := http.NewRequestWithContext(ctx, http.MethodGet, url, nil)
+	if err != nil {
+		t.Fatal(err)
+	}
+	resp, err := (&http.Client{Transport: &http.Transport{DisableKeepAlives: true}}).Do(req)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return resp
+}
+
+func TestHystrixStreamHeadersComeAtOnce(t *testing.T) {
+	first := func(h http.Handler) bool {
+		server := httptest.NewServer(h)
+		defer server.Close()
+		ctx, cancel := context.WithTimeout(t.Context(), 500*time.Millisecond) // before the first tick of 1 s
+		defer cancel()
+		req, _ := http.NewRequestWithContext(ctx, http.MethodGet, server.URL, nil)
+		resp, err := (&http.Client{Transport: &http.Transport{DisableKeepAlives: true}}).Do(req)
+		if err == nil {
+			resp.Body.Close()
+		}
+		return err == nil
+	}
+	s := NewHystrixStream()
+	defer s.Close()
+	if !first(s) {
+		t.Error("no headers within 500 ms")
+	}
+	t.Run("stock", func(t *testing.T) {
+		stock := hystrix.NewStreamHandler()
+		stock.Start()
+		defer stock.Stop()
+		if first(stock) {
+			t.Error("the stock stream sends its headers at once: no trap any more")
+		}
+		w := httptest.NewRecorder() // a Flusher, but no CloseNotifier
+		defer func() {
+			if recover() == nil {
+				t.Error("the stock stream does not panic behind middleware any more")
+			}
+		}()
+		stock.ServeHTTP(w, httptest.NewRequest(http.MethodGet, "/", nil))
+	})
+}
+
+func TestHystrixStreamNeedsFlush(t *testing.T) {
+	s := NewHystrixStream()
+	defer s.Close()
+	w := httptest.NewRecorder()
+	s.ServeHTTP(struct{ http.ResponseWriter }{w}, httptest.NewRequest(http.MethodGet, "/", nil))
+	if w.Code != http.StatusNotImplemented {
+		t.Errorf("status %d, want 501", w.Code)
+	}
+}
