@@ -21,7 +21,5 @@ USER 65532:65532
 ENV KITMESH_RPC=0.0.0.0:7000 \
     KITMESH_ADMIN=0.0.0.0:7001
 EXPOSE 7000 7001 8080
-# There is no curl in an empty image: the tool asks the instance itself.
-HEALTHCHECK --interval=10s --timeout=3s --start-period=20s --retries=3 \
-    CMD ["/bin/kitmesh", "health", "http://127.0.0.1:7001/readyz"]
+# Health checks are in docker-compose.yml: each role of the image has its own.
 ENTRYPOINT ["/bin/kitmesh"]

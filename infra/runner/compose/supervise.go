@@ -54,9 +54,11 @@ func (f *Fleet) watch(ctx context.Context, log *slog.Logger) error {
 		Filters: ours().Add("type", string(events.ContainerEventType)),
 	})
 	marks := fates{}
-	due := time.NewTicker(restartAfter / 10)
-	defer due.Stop()
 	for {
+		var due <-chan time.Time // nil while nobody is to be started
+		if at, ok := marks.next(); ok {
+			due = time.After(time.Until(at))
+		}
 		select {
 		case <-ctx.Done():
 			return ctx.Err()
@@ -64,8 +66,8 @@ func (f *Fleet) watch(ctx context.Context, log *slog.Logger) error {
 			return fmt.Errorf("events: %w", err)
 		case e := <-stream.Messages:
 			marks.observe(e, time.Now())
-		case now := <-due.C:
-			for _, id := range marks.due(now) {
+		case <-due:
+			for _, id := range marks.due(time.Now()) {
 				f.revive(ctx, id, marks, log)
 			}
 		}
@@ -128,4 +130,14 @@ func (f fates) due(now time.Time) []string {
 		}
 	}
 	return ids
+}
+
+// next returns the earliest time at which a container is to be started.
+func (f fates) next() (at time.Time, ok bool) {
+	for _, fate := range f {
+		if !fate.at.IsZero() && (!ok || fate.at.Before(at)) {
+			at, ok = fate.at, true
+		}
+	}
+	return at, ok
 }
