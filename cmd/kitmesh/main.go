@@ -28,6 +28,7 @@ var commands = []func() *cobra.Command{
 	newFailCommand,
 	newScaleCommand,
 	newBrokerCommand,
+	newProviderCommand,
 	newLoadCommand,
 	newHealthCommand,
 	newFaultsCommand,

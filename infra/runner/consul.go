@@ -14,6 +14,7 @@ import (
 	"regexp"
 	"strconv"
 	"strings"
+	"syscall"
 	"time"
 )
 
@@ -155,6 +156,16 @@ func consulModule(bin string) (string, error) {
 	return "", errors.New("no Consul here and no tools/consul to build it from; install Consul 1.15 or later, or pass --consul URL")
 }
 
+// clientConnections is how many connections Consul takes from one client IP:
+// plenty, but half of the files it may open, or it refuses to start.
+func clientConnections() int {
+	var files syscall.Rlimit
+	if err := syscall.Getrlimit(syscall.RLIMIT_NOFILE, &files); err != nil {
+		return 400
+	}
+	return int(min(files.Max/2, 10_000))
+}
+
 // consulSpec plans the agent: a dev server, so that a restart comes back empty
 // and at once, on the same ports.
 func consulSpec(d dirs, path string, p *ports, httpPort int) (spec, error) {
@@ -172,7 +183,7 @@ func consulSpec(d dirs, path string, p *ports, httpPort int) (spec, error) {
 			"dns": -1, "grpc": -1, "grpc_tls": -1, "https": -1,
 		},
 		// Every blocked query of every instance is a connection of this one client IP.
-		"limits":                  map[string]any{"http_max_conns_per_client": 100_000},
+		"limits":                  map[string]any{"http_max_conns_per_client": clientConnections()},
 		"performance":             map[string]any{"raft_multiplier": 1},
 		"check_update_interval":   "1s",
 		"disable_update_check":    true,

@@ -130,7 +130,7 @@ func (p *plan) broker() spec {
 }
 
 func (p *plan) provider() spec {
-	return p.kitmesh("provider", "--addr", address(p.port.provider), "--dir", p.dirs.data("provider"))
+	return p.kitmesh("provider", "--addr", address(p.port.provider), "--ledger", filepath.Join(p.dirs.data("provider"), "ledger.jsonl"))
 }
 
 func (p *plan) edge() spec {

@@ -39,7 +39,14 @@ func until(ctx context.Context, within time.Duration, out Output, missing func(c
 }
 
 // infrastructure says what the instances would miss if they started now.
-func (p *plan) infrastructure(ctx context.Context) string {
+func (p *plan) infrastructure(s *Supervisor) func(context.Context) string {
+	return func(ctx context.Context) string {
+		missing := p.missingParts(ctx)
+		return missing + p.trouble(s, missing != "")
+	}
+}
+
+func (p *plan) missingParts(ctx context.Context) string {
 	var missing []string
 	if !listening(address(p.port.broker)) {
 		missing = append(missing, "the broker")

@@ -119,7 +119,7 @@ func (p *plan) launch(ctx context.Context, sup *Supervisor) (stopFetch func(), e
 	if timeout == 0 {
 		timeout = time.Minute
 	}
-	if err := until(ctx, timeout, p.opts.Out, p.infrastructure); err != nil {
+	if err := until(ctx, timeout, p.opts.Out, p.infrastructure(sup)); err != nil {
 		return stopFetch, err
 	}
 	var shop []spec
