@@ -11,13 +11,15 @@ import (
 	"github.com/getkin/kin-openapi/openapi3"
 	"github.com/getkin/kin-openapi/openapi3filter"
 	"github.com/getkin/kin-openapi/routers"
+	"github.com/getkin/kin-openapi/routers/legacy"
 
 	"github.com/kitmesh/kitmesh/services/fault"
 )
 
 // Validator validates what goes over the wire by the gateway's document.
 type Validator struct {
-	doc *openapi3.T
+	doc    *openapi3.T
+	router routers.Router // finds the operation behind an answer; only of a strict one
 }
 
 // NewValidator returns the validator for production. kin-openapi compiles the
@@ -34,14 +36,24 @@ func NewValidator() (*Validator, error) {
 	return &Validator{doc: doc}, nil
 }
 
-// New2020Validator validates by JSON Schema 2020-12, to the letter of the
-// document and at its price; tests use it for responses.
-func New2020Validator() (*Validator, error) {
+// NewStrictValidator validates to the letter of the document, by JSON Schema
+// 2020-12 and at its price, and takes no field in an answer that the document
+// does not name. For tests.
+func NewStrictValidator() (*Validator, error) {
 	doc, err := Load()
 	if err != nil {
 		return nil, err
 	}
-	return &Validator{doc: doc}, nil
+	for _, ref := range doc.Components.Schemas {
+		if ref.Value.Type.Is(openapi3.TypeObject) {
+			ref.Value.AdditionalProperties = openapi3.BoolSchema{Has: new(false)}
+		}
+	}
+	router, err := legacy.NewRouter(doc)
+	if err != nil {
+		return nil, fmt.Errorf("openapi: route by the gateway's document: %w", err)
+	}
+	return &Validator{doc: doc, router: router}, nil
 }
 
 // Request returns fault.Invalid with a sentence when r, which http.ServeMux has
@@ -58,6 +70,32 @@ func (v *Validator) Request(r *http.Request) error {
 		return fault.Wrap(fault.Invalid, err, "%s", sentence(err))
 	}
 	return nil
+}
+
+// Response returns an error when the answer to r is not what the document
+// describes. A path that the document does not know may only be answered with
+// a redirect or 404, an operation that it does not know with 405.
+func (v *Validator) Response(r *http.Request, status int, header http.Header, body io.ReadCloser) error {
+	probe := r.Clone(r.Context())
+	if r.Method == http.MethodHead {
+		probe.Method = http.MethodGet
+	}
+	route, params, err := v.router.FindRoute(probe)
+	switch {
+	case errors.Is(err, routers.ErrMethodNotAllowed) && status == http.StatusMethodNotAllowed:
+		return nil
+	case errors.Is(err, routers.ErrPathNotFound) && (status == http.StatusNotFound || status/100 == 3):
+		return nil
+	case err != nil:
+		return fmt.Errorf("openapi: the document does not describe %s %s: %w", r.Method, r.URL.Path, err)
+	}
+	return openapi3filter.ValidateResponse(r.Context(), &openapi3filter.ResponseValidationInput{
+		RequestValidationInput: &openapi3filter.RequestValidationInput{Request: r, PathParams: params, Route: route},
+		Status:                 status,
+		Header:                 header,
+		Body:                   body,
+		Options:                &openapi3filter.Options{IncludeResponseStatus: true},
+	})
 }
 
 // input describes r for kin-openapi: the operation is found by the matched
@@ -95,8 +133,8 @@ func (v *Validator) input(r *http.Request) (*openapi3filter.RequestValidationInp
 		PathParams: params,
 		Route:      &routers.Route{Spec: v.doc, Path: path, PathItem: item, Method: method, Operation: operation},
 		Options: &openapi3filter.Options{
-			IncludeResponseStatus: true, SkipSettingDefaults: true,
-			AuthenticationFunc: openapi3filter.NoopAuthenticationFunc,
+			SkipSettingDefaults: true,
+			AuthenticationFunc:  openapi3filter.NoopAuthenticationFunc,
 		},
 	}, body, nil
 }
@@ -142,28 +180,34 @@ func place(p *openapi3.Parameter) string {
 	return fmt.Sprintf("the header %s", p.Name)
 }
 
-// complaint is the second half of a sentence about the offending value.
+// complaint is the second half of a sentence about the offending value. The
+// JSON Schema 2020-12 validator names the schema around it or none, hence
+// the checks.
 func complaint(err *openapi3.SchemaError) string {
 	s := err.Schema
-	switch err.SchemaField {
-	case "minimum":
+	if s == nil {
+		return "is not allowed: " + err.Reason
+	}
+	switch field := err.SchemaField; {
+	case field == "minimum" && s.Min != nil:
 		return fmt.Sprintf("must be at least %v", *s.Min)
-	case "maximum":
+	case field == "maximum" && s.Max != nil:
 		return fmt.Sprintf("must be at most %v", *s.Max)
-	case "minLength":
-		if s.MinLength == 1 {
-			return "must not be empty"
-		}
+	case field == "minLength" && s.MinLength == 1:
+		return "must not be empty"
+	case field == "minLength":
 		return fmt.Sprintf("must have at least %d characters", s.MinLength)
-	case "maxLength":
+	case field == "maxLength" && s.MaxLength != nil:
 		return fmt.Sprintf("must have at most %d characters", *s.MaxLength)
-	case "minItems":
+	case field == "minItems" && s.MinItems == 1:
+		return "must not be empty"
+	case field == "minItems":
 		return fmt.Sprintf("must have at least %d entries", s.MinItems)
-	case "maxItems":
+	case field == "maxItems" && s.MaxItems != nil:
 		return fmt.Sprintf("must have at most %d entries", *s.MaxItems)
-	case "pattern":
+	case field == "pattern":
 		return fmt.Sprintf("must match %s", s.Pattern)
-	case "type":
+	case field == "type" && s.Type != nil:
 		return fmt.Sprintf("must be of type %s", strings.Join(s.Type.Slice(), " or "))
 	}
 	return "is not allowed: " + err.Reason
