@@ -127,7 +127,7 @@ func (i *Instancer) watch(ctx context.Context) {
 		case last < index:
 			index, reset = 0, true
 		default:
-			index = max(last, 1) // an index of 0 would not block
+			index = last
 		}
 		backoff = backoffMin
 		i.answered(entries, reset)
@@ -150,7 +150,7 @@ func (i *Instancer) query(ctx context.Context, index uint64) ([]*api.ServiceEntr
 	if err != nil {
 		return nil, 0, fmt.Errorf("ask Consul for %s: %w", i.service, err)
 	}
-	return entries, meta.LastIndex, nil
+	return entries, max(meta.LastIndex, 1), nil // an index of 0 would not block
 }
 
 // wait ends the query early when a doubt ends.
