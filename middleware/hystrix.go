@@ -12,6 +12,11 @@ import (
 	"github.com/kitmesh/kitmesh/services/fault"
 )
 
+// poolSlack is added to hystrix's own pool, which must never be the one to
+// refuse: it counts refusals as failures. DoC returns before the ticket of its
+// call is back, so under load many tickets are on their way.
+const poolSlack = 1 << 14
+
 // ErrBulkhead marks calls that a Hystrix command refused because too many of
 // its calls were running.
 var ErrBulkhead = errors.New("bulkhead is full")
@@ -88,9 +93,7 @@ func Hystrix(s HystrixSettings, fallback Fallback) endpoint.Middleware {
 	s = s.withDefaults()
 	hystrix.ConfigureCommand(s.Name, hystrix.CommandConfig{
 		Timeout: int(max(s.Timeout.Milliseconds(), 1)),
-		// The bulkhead is ours. hystrix gets room for the tickets of calls that
-		// have left our bulkhead and not yet its pool.
-		MaxConcurrentRequests:  2*s.MaxConcurrent + 16,
+		MaxConcurrentRequests:  s.MaxConcurrent + poolSlack,
 		ErrorPercentThreshold:  s.ErrorPercent,
 		SleepWindow:            int(max(s.SleepWindow.Milliseconds(), 1)),
 		RequestVolumeThreshold: s.RequestVolume,
