@@ -24,7 +24,7 @@ const (
 	portConsul   = 8500
 	portZipkin   = 9411
 	portBroker   = 4222
-	portProvider = 8090
+	portProvider = 9090
 )
 
 // inspections bounds the questions asked of the engine at the same time.

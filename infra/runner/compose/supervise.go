@@ -74,12 +74,23 @@ func (f *Fleet) watch(ctx context.Context, log *slog.Logger) error {
 	}
 }
 
-// revive starts a container that was killed.
+// revive starts a container that was killed, or learns that it is to stay down
+// for longer.
 func (f *Fleet) revive(ctx context.Context, id string, marks fates, log *slog.Logger) {
 	fate := marks[id]
-	asked, cancel := context.WithTimeout(ctx, execPatience)
+	ctx, cancel := context.WithTimeout(ctx, execPatience)
 	defer cancel()
-	_, err := f.engine.ContainerStart(asked, id, client.ContainerStartOptions{})
+	hold, err := f.holdOf(ctx, id)
+	if err == nil && hold > restartAfter && !fate.held {
+		fate.held, fate.at = true, fate.at.Add(hold-restartAfter)
+		return
+	}
+	if err == nil && hold > 0 {
+		err = f.setHold(ctx, id, 0)
+	}
+	if err == nil {
+		_, err = f.engine.ContainerStart(ctx, id, client.ContainerStartOptions{})
+	}
 	switch {
 	case err == nil:
 		log.Info("started a killed container again", "container", fate.name)
@@ -100,6 +111,7 @@ type fate struct {
 	name  string
 	at    time.Time // when to start it again; zero while it lives
 	tries int
+	held  bool // at says already when a hold ends
 }
 
 // observe takes one event into account. An end by hand is the sequence kill,
