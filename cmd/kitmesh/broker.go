@@ -21,6 +21,9 @@ What it acknowledges is synced to disk first. It prints one line when it takes
 connections, and ends in good order on SIGTERM or Ctrl-C.`,
 		Args: cobra.NoArgs,
 		RunE: func(cmd *cobra.Command, _ []string) error {
+			if err := o.Validate(); err != nil {
+				return usageError{err}
+			}
 			o.Logger = slog.New(slog.NewTextHandler(cmd.ErrOrStderr(), nil))
 			return broker.Serve(cmd.Context(), o, func(url string) {
 				fmt.Fprintf(cmd.OutOrStdout(), "broker ready on %s, store %s\n", url, o.Dir)

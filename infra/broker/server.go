@@ -35,13 +35,13 @@ type Server struct {
 // it acknowledges is synced to disk first (SyncAlways). It fails when the
 // address or the directory is taken.
 func Start(ctx context.Context, o ServerOptions) (*Server, error) {
-	host, port, err := splitAddr(ctx, o.Addr)
-	if err != nil {
+	if err := o.Validate(); err != nil {
 		return nil, err
 	}
-	if o.Dir == "" {
-		return nil, errors.New("broker: no directory for the store; name one with --dir")
+	if err := o.free(ctx); err != nil {
+		return nil, err
 	}
+	host, port, _ := o.hostPort()
 	lock, err := lockDir(o.Dir)
 	if err != nil {
 		return nil, err
@@ -108,27 +108,43 @@ func Serve(ctx context.Context, o ServerOptions, ready func(url string)) error {
 	return s.Stop()
 }
 
-// splitAddr parses addr and makes sure that nobody listens there: the embedded
-// server would only log a failed listen and never become ready.
-func splitAddr(ctx context.Context, addr string) (host string, port int, err error) {
-	if addr == "" {
-		addr = "127.0.0.1:0"
+// Validate says what is wrong with o.
+func (o ServerOptions) Validate() error {
+	if o.Dir == "" {
+		return errors.New("broker: no directory for the store; name one with --dir")
 	}
-	host, p, err := net.SplitHostPort(addr)
+	_, _, err := o.hostPort()
+	return err
+}
+
+func (o ServerOptions) hostPort() (host string, port int, err error) {
+	if o.Addr == "" {
+		return "127.0.0.1", server.RANDOM_PORT, nil
+	}
+	host, p, err := net.SplitHostPort(o.Addr)
 	if err != nil {
-		return "", 0, fmt.Errorf("broker: %q is not an address; write host:port", addr)
+		return "", 0, fmt.Errorf("broker: %q is not an address; write host:port", o.Addr)
 	}
 	port, err = strconv.Atoi(p)
 	if err != nil || port < 0 || port > 65535 {
 		return "", 0, fmt.Errorf("broker: %q is not a port; write 1 to 65535, or 0 for a free one", p)
 	}
 	if port == 0 {
-		return host, server.RANDOM_PORT, nil
+		port = server.RANDOM_PORT
+	}
+	return host, port, nil
+}
+
+// free makes sure that nobody listens on o.Addr: the embedded server would only
+// log a failed listen and never become ready.
+func (o ServerOptions) free(ctx context.Context) error {
+	if _, port, _ := o.hostPort(); port == server.RANDOM_PORT {
+		return nil
 	}
 	var lc net.ListenConfig
-	l, err := lc.Listen(ctx, "tcp", addr)
+	l, err := lc.Listen(ctx, "tcp", o.Addr)
 	if err != nil {
-		return "", 0, fmt.Errorf("broker: cannot listen on %s; choose another address with --addr: %w", addr, err)
+		return fmt.Errorf("broker: cannot listen on %s; choose another address with --addr: %w", o.Addr, err)
 	}
-	return host, port, l.Close()
+	return l.Close()
 }
