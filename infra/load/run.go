@@ -144,6 +144,9 @@ func (g *generator) dispatch(ctx context.Context, start time.Time) {
 
 // slot takes a free slot, waiting no longer than the request's deadline.
 func (g *generator) slot(timer *time.Timer, deadline time.Time) (int, bool) {
+	if !time.Now().Before(deadline) {
+		return 0, false
+	}
 	select {
 	case proc := <-g.slots:
 		return proc, true

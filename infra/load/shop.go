@@ -109,9 +109,11 @@ func (r reply) errorCode() string {
 	var netErr net.Error
 	var opErr *net.OpError
 	switch {
+	case r.attempts == 0 && !errors.Is(r.err, context.Canceled): // the time ran out, or nobody listened
+		return "connect"
 	case errors.Is(r.err, context.DeadlineExceeded), errors.As(r.err, &netErr) && netErr.Timeout():
 		return "timeout"
-	case errors.As(r.err, &opErr) && opErr.Op == "dial":
+	case errors.As(r.err, &opErr) && opErr.Op == "dial": // the repetition of a request met nobody
 		return "connect"
 	case errors.Is(r.err, context.Canceled):
 		return "canceled"
