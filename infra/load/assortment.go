@@ -73,8 +73,10 @@ func (a *assortment) order(rng *rand.Rand) []Line {
 	lines := make([]Line, 0, n)
 	for len(lines) < n {
 		sku := a.pick(rng)
-		for has(lines, sku) {
-			sku = a.sellable[rng.IntN(len(a.sellable))]
+		for tried := 0; has(lines, sku); tried++ {
+			if sku = a.pick(rng); tried > sampleAttempts { // nothing else left to buy
+				sku = a.sellable[rng.IntN(len(a.sellable))]
+			}
 		}
 		lines = append(lines, Line{SKU: sku, Quantity: 1 + rng.IntN(3)})
 	}
