@@ -102,11 +102,12 @@ func pick(state runner.State, arg string, want func(runner.Instance) bool) ([]st
 	return []string{one.ID}, nil
 }
 
-// numbered finds instance n of a service: the one called so, or, where ids
-// carry no numbers, the nth.
+// numbered finds instance n of a service: the one called so, or whose container
+// is, or, where ids carry no numbers, the nth.
 func numbered(all []runner.Instance, service string, n int) ([]string, error) {
 	for _, i := range all {
-		if i.ID == fmt.Sprintf("%s-%d", service, n) {
+		name := fmt.Sprintf("%s-%d", service, n)
+		if i.ID == name || strings.HasSuffix(i.Container, "-"+name) {
 			return []string{i.ID}, nil
 		}
 	}
