@@ -1,6 +1,7 @@
 package rpc
 
 import (
+	"errors"
 	"slices"
 	"strings"
 
@@ -63,10 +64,12 @@ func Status(err error) error {
 // such as a refused connection, gets the fault its gRPC code suggests and a
 // message without addresses.
 func Fault(err error) error {
-	s, ok := status.FromError(err)
-	if !ok || s.Code() == codes.OK {
+	// status.FromError would make the text of the wrappers the message.
+	var answered interface{ GRPCStatus() *status.Status }
+	if !errors.As(err, &answered) || answered.GRPCStatus().Code() == codes.OK {
 		return foreign.Fault(err)
 	}
+	s := answered.GRPCStatus()
 	f := fault.Error{Message: s.Message(), Cause: err}
 	for _, detail := range s.Details() {
 		switch d := detail.(type) {
