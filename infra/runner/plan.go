@@ -60,12 +60,14 @@ func newPlan(ctx context.Context, d dirs, opts UpOptions) (*plan, error) {
 	if p.keep, err = keepDir(p.bin); err != nil {
 		return nil, err
 	}
-	p.zipkin = false
 	if opts.Zipkin == "auto" {
 		p.tools, p.zipkin = findZipkinTools(ctx, d.mark(), p.keep)
 	}
 	external := IsURL(opts.Zipkin)
-	if !p.zipkin && !external {
+	switch {
+	case opts.Zipkin == "embedded":
+		opts.Out.Line(noEmbedded)
+	case !p.zipkin && !external:
 		opts.Out.Line(noZipkin)
 	}
 	if err := p.choosePorts(); err != nil {

@@ -22,8 +22,11 @@ const (
 	zipkinJar     = "zipkin-server-" + zipkinVersion + "-exec.jar"
 )
 
-// noZipkin is said when nothing here can collect traces.
-const noZipkin = "no traces: Zipkin needs Java 17 or later and Maven here, or --zipkin URL; an embedded collector comes with a later release"
+// What is said when nothing here can collect traces; the mesh runs on.
+const (
+	noZipkin   = "no traces: Zipkin needs Java 17 or later and Maven here, or --zipkin URL; an embedded collector comes with a later release"
+	noEmbedded = "no traces: the embedded collector comes with a later release; --zipkin auto or URL collects them now"
+)
 
 // zipkinTools are the programs the real server needs.
 type zipkinTools struct{ java, mvn string }
