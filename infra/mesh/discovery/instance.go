@@ -36,7 +36,8 @@ type Instance struct {
 func (i Instance) Key() string { return i.ID + "@" + i.Addr }
 
 func (i Instance) equal(o Instance) bool {
-	return i.Service == o.Service && i.Key() == o.Key() && i.Weight == o.Weight &&
+	return i.Service == o.Service && i.ID == o.ID && i.Addr == o.Addr && i.Weight == o.Weight &&
+		i.Version == o.Version && i.Zone == o.Zone && i.Admin == o.Admin && i.Started == o.Started &&
 		i.Warning == o.Warning && i.Doubted == o.Doubted &&
 		maps.Equal(i.Meta, o.Meta) && slices.Equal(i.Tags, o.Tags)
 }

@@ -64,6 +64,9 @@ func NewStatic(instances ...Instance) *Static {
 	return s
 }
 
+// NewPending returns a Source that is not ready until Set.
+func NewPending() *Static { return &Static{board: newBoard()} }
+
 // Set replaces the instances.
 func (s *Static) Set(instances ...Instance) {
 	sorted := slices.Clone(instances)
