@@ -57,7 +57,7 @@ func superviseUntilKilled(root string) {
 	}
 	defer lock.release()
 	s := newSupervisor(d, State{Name: "test"}, nil)
-	for _, sp := range []spec{standIn("catalog-1", "serve"), standIn("broker", "stubborn"), standIn("consul", "serve")} {
+	for _, sp := range []spec{standIn("catalog-1", "serve"), standIn("broker", "serve"), standIn("consul", "serve")} {
 		sp.grace = 300 * time.Millisecond
 		if err := s.start(sp); err != nil {
 			os.Exit(5)
