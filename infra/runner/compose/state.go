@@ -28,7 +28,7 @@ const (
 )
 
 // inspections bounds the questions asked of the engine at the same time.
-const inspections = 8
+const inspections = 32
 
 // State lists the stack. URLs are those published on this machine; rpc, admin,
 // broker and provider are addresses on the stack's own network. Restarts are
