@@ -224,6 +224,9 @@ func (a *App) Go(name string, run func(ctx context.Context) error) {
 	a.background = append(a.background, task{name, run})
 }
 
+// OnClose has f called by Close.
+func (a *App) OnClose(f func()) { a.cleanup = append(a.cleanup, f) }
+
 // Close ends what New began, last in, first out; spans are flushed at the end.
 func (a *App) Close() {
 	for i := len(a.cleanup) - 1; i >= 0; i-- {

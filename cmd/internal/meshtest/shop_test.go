@@ -1,0 +1,193 @@
+package meshtest
+
+import (
+	"context"
+	"encoding/json"
+	"fmt"
+	"net/http"
+	"os"
+	"slices"
+	"strings"
+	"syscall"
+	"testing"
+	"time"
+
+	"github.com/kitmesh/kitmesh/infra/runner"
+)
+
+// TestMesh starts one mesh, buys in it and hurts it.
+func TestMesh(t *testing.T) {
+	m := up(t, "whole", "--rate", "5")
+	step := func(name string, test func(*mesh)) {
+		t.Run(name, func(t *testing.T) {
+			sub := *m
+			sub.t = t
+			test(&sub)
+		})
+	}
+	step("registers 7 services × 3", func(m *mesh) {
+		if err := m.allPassing(3); err != nil {
+			m.t.Fatal(err)
+		}
+	})
+	step("fits in memory", (*mesh).testMemory)
+	step("takes an order once", (*mesh).testOrder)
+	step("traces every hop", (*mesh).testTrace)
+	for _, service := range []string{"catalog", "pricing", "inventory", "orders", "payments", "shipping", "gateway"} {
+		step("survives kills of "+service, func(m *mesh) {
+			m.underLoad(60, 6*time.Second, func(ctx context.Context) {
+				every(ctx, 2*time.Second, func() { m.run("kill", service) })
+			})
+		})
+	}
+	step("survives Consul's loss", (*mesh).testConsulLoss)
+	step("survives Zipkin's loss", func(m *mesh) {
+		if m.state.Zipkin == "" {
+			m.t.Skip("no Zipkin here: Java 17 and Maven are missing")
+		}
+		m.underLoad(60, 6*time.Second, func(ctx context.Context) { m.run("kill", "zipkin") })
+	})
+}
+
+// TestSideBySide: two isolated meshes live beside each other, and the second
+// survives the end of the first.
+func TestSideBySide(t *testing.T) {
+	a := up(t, "left", "--instances", "1", "--rate", "0", "--zipkin", "embedded")
+	b := up(t, "right", "--instances", "1", "--rate", "0", "--zipkin", "embedded")
+	a.order("left-1", http.StatusCreated)
+	b.order("right-1", http.StatusCreated)
+	a.run("down")
+	b.order("right-2", http.StatusCreated)
+}
+
+// TestDownAfterKill: kill -9 of the supervisor leaves nothing that down does
+// not find; up's cleanup looks.
+func TestDownAfterKill(t *testing.T) {
+	m := up(t, "orphan", "--instances", "1", "--rate", "0", "--zipkin", "embedded")
+	i := slices.IndexFunc(m.state.Parts, func(p runner.Part) bool { return p.Name == "supervisor" })
+	if i < 0 {
+		t.Fatalf("state names no supervisor: %+v", m.state.Parts)
+	}
+	supervisor, err := os.FindProcess(m.state.Parts[i].PID)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if err := supervisor.Signal(syscall.SIGKILL); err != nil {
+		t.Fatal(err)
+	}
+	eventually(t, 10*time.Second, "the supervisor is gone", func() error {
+		if supervisor.Signal(syscall.Signal(0)) == nil {
+			if stat, err := os.ReadFile(fmt.Sprintf("/proc/%d/stat", supervisor.Pid)); err == nil && !strings.Contains(string(stat), ") Z ") {
+				return fmt.Errorf("%d lives", supervisor.Pid)
+			}
+		}
+		return nil
+	})
+	m.run("down")
+	m.noProcessLeft()
+}
+
+func (m *mesh) testMemory() {
+	var s runner.State
+	if err := json.Unmarshal(m.run("status", "-o", "json"), &s); err != nil {
+		m.t.Fatal(err)
+	}
+	var sum int64
+	for _, i := range s.Instances {
+		sum += i.RSSBytes
+	}
+	for _, p := range s.Parts {
+		if p.Name == "broker" || p.Name == "consul" {
+			sum += p.RSSBytes
+		}
+	}
+	m.t.Logf("%d instances, the broker and Consul take %d MB", len(s.Instances), sum>>20)
+	if sum == 0 || sum > 1<<30 {
+		m.t.Errorf("%d bytes, want at most 1 GB and more than nothing", sum)
+	}
+}
+
+// order places an order for one sencha under key and returns the answer.
+func (m *mesh) order(key string, want int) (*http.Response, map[string]any) {
+	m.t.Helper()
+	return m.post(key, `{"lines":[{"sku":"tea-sencha-100","quantity":2}]}`, want)
+}
+
+func (m *mesh) post(key, body string, want int) (*http.Response, map[string]any) {
+	m.t.Helper()
+	req, err := http.NewRequestWithContext(m.t.Context(), http.MethodPost, m.state.Gateway+"/v1/orders", strings.NewReader(body))
+	if err != nil {
+		m.t.Fatal(err)
+	}
+	req.Header.Set("Content-Type", "application/json")
+	if key != "" {
+		req.Header.Set("Idempotency-Key", key)
+	}
+	var answer map[string]any
+	resp, err := do(req, &answer)
+	if err != nil {
+		m.t.Fatal(err)
+	}
+	if resp.StatusCode != want {
+		m.t.Fatalf("POST /v1/orders: %d %v, want %d", resp.StatusCode, answer, want)
+	}
+	return resp, answer
+}
+
+func (m *mesh) testOrder() {
+	t := m.t
+	resp, order := m.order("once-1", http.StatusCreated)
+	if order["status"] != "confirmed" || order["id"] == "" || order["trace_id"] != resp.Header.Get("X-Trace-Id") {
+		t.Errorf("%v with X-Trace-Id %q", order, resp.Header.Get("X-Trace-Id"))
+	}
+	var found map[string]any
+	get(t, m.state.Gateway+resp.Header.Get("Location"), &found)
+	if found["id"] != order["id"] || found["status"] != "confirmed" {
+		t.Errorf("Location shows %v", found)
+	}
+	if _, again := m.order("once-1", http.StatusCreated); again["id"] != order["id"] || again["trace_id"] != order["trace_id"] {
+		t.Errorf("repeated: %v, want %v", again, order)
+	}
+	for _, c := range []struct {
+		name, key, body string
+		status          int
+		code            string
+	}{
+		{"another body", "once-1", `{"lines":[{"sku":"tea-sencha-100","quantity":3}]}`, 422, "key_reused"},
+		{"no key", "", `{"lines":[{"sku":"tea-sencha-100","quantity":1}]}`, 400, "invalid"},
+		{"unknown SKU", "bad-1", `{"lines":[{"sku":"no-such-thing","quantity":1}]}`, 404, "not_found"},
+		{"zero", "bad-2", `{"lines":[{"sku":"tea-sencha-100","quantity":0}]}`, 400, "invalid"},
+		{"sold out", "bad-3", `{"lines":[{"sku":"matcha-bowl","quantity":1}]}`, 409, "conflict"},
+		{"broken", "bad-4", `{"lines":[`, 400, "invalid"},
+	} {
+		resp, problem := m.post(c.key, c.body, c.status)
+		if problem["code"] != c.code || problem["trace_id"] != resp.Header.Get("X-Trace-Id") || problem["detail"] == "" {
+			t.Errorf("%s: %v", c.name, problem)
+		}
+	}
+}
+
+func (m *mesh) testConsulLoss() {
+	var back time.Time
+	m.underLoad(60, 14*time.Second, func(ctx context.Context) {
+		m.run("kill", "consul", "--down-for", "6s")
+		// The freed address answers again only when Consul is back.
+		eventually(m.t, 30*time.Second, "Consul is gone", func() error {
+			if _, err := m.passing(ctx); err == nil {
+				return fmt.Errorf("Consul still answers")
+			}
+			return nil
+		})
+		eventually(m.t, 30*time.Second, "Consul answers again, empty", func() error {
+			var leader string
+			_, err := tryGet(ctx, m.state.Consul+"/v1/status/leader", &leader)
+			if err == nil && leader == "" {
+				err = fmt.Errorf("no leader yet")
+			}
+			return err
+		})
+		back = time.Now()
+	})
+	eventually(m.t, 30*time.Second, "all instances are registered again", func() error { return m.allPassing(3) })
+	m.t.Logf("at most %v after Consul's return", time.Since(back).Round(time.Millisecond))
+}

@@ -1,0 +1,29 @@
+// Inventory keeps the ledger of the stock.
+package main
+
+import (
+	"github.com/kitmesh/kitmesh/cmd/internal/app"
+	endpoints "github.com/kitmesh/kitmesh/endpoints/inventory"
+	"github.com/kitmesh/kitmesh/services/inventory"
+	transport "github.com/kitmesh/kitmesh/transports/inventory"
+)
+
+func main() {
+	app.Main("inventory", func(a *app.App) error {
+		journal, err := a.Journal("STOCK")
+		if err != nil {
+			return err
+		}
+		stock, err := inventory.InitialStock()
+		if err != nil {
+			return err
+		}
+		service := inventory.New(journal, stock, a.Logger)
+		a.Go("ledger", service.Run)
+		a.Health.Add("ledger", service.Ready)
+		set := endpoints.New(service, a.Server())
+		transport.Register(a.RPC(), set)
+		a.REST(transport.Routes(set))
+		return nil
+	})
+}

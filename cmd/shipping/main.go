@@ -1,0 +1,29 @@
+// Shipping estimates and books deliveries.
+package main
+
+import (
+	"github.com/kitmesh/kitmesh/cmd/internal/app"
+	endpoints "github.com/kitmesh/kitmesh/endpoints/shipping"
+	"github.com/kitmesh/kitmesh/services/shipping"
+	pricingtransport "github.com/kitmesh/kitmesh/transports/pricing"
+	transport "github.com/kitmesh/kitmesh/transports/shipping"
+)
+
+func main() {
+	app.Main("shipping", func(a *app.App) error {
+		shipments, err := a.Journal("SHIPMENTS")
+		if err != nil {
+			return err
+		}
+		orders, err := a.Journal("ORDERS")
+		if err != nil {
+			return err
+		}
+		service := shipping.New(shipments, orders, pricing{pricingtransport.Client(a.Client("pricing"))}, a.Logger)
+		a.Go("order events", service.Run)
+		set := endpoints.New(service, a.Server())
+		transport.Register(a.RPC(), set)
+		a.REST(transport.Routes(set))
+		return nil
+	})
+}
