@@ -10,7 +10,7 @@ import (
 
 func main() {
 	app.Main("inventory", func(a *app.App) error {
-		journal, err := a.Journal("STOCK")
+		journal, err := a.Journal("stock")
 		if err != nil {
 			return err
 		}

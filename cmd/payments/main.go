@@ -11,7 +11,7 @@ import (
 
 func main() {
 	app.Main("payments", func(a *app.App) error {
-		journal, err := a.Journal("PAYMENTS")
+		journal, err := a.Journal("payments")
 		if err != nil {
 			return err
 		}

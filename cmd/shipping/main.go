@@ -11,11 +11,11 @@ import (
 
 func main() {
 	app.Main("shipping", func(a *app.App) error {
-		shipments, err := a.Journal("SHIPMENTS")
+		shipments, err := a.Journal("shipments")
 		if err != nil {
 			return err
 		}
-		orders, err := a.Journal("ORDERS")
+		orders, err := a.Journal("orders")
 		if err != nil {
 			return err
 		}
