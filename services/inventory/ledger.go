@@ -1,0 +1,158 @@
+package inventory
+
+import (
+	"context"
+	"encoding/json"
+	"fmt"
+	"log/slog"
+	"math/rand/v2"
+	"sync"
+	"sync/atomic"
+	"time"
+
+	"github.com/kitmesh/kitmesh/services/fault"
+)
+
+// Ledger is the Service: a copy of the stock journal in memory, which Run keeps
+// up to date, and writes that only succeed on top of its newest event.
+type Ledger struct {
+	journal Journal
+	log     *slog.Logger
+	ready   atomic.Bool
+
+	mu       sync.RWMutex
+	accounts map[string]*account
+}
+
+var _ Service = (*Ledger)(nil)
+
+// New returns a Service on a journal, with the units that lie on the shelves of
+// SKUs without events. It answers once Run has read the journal. A nil logger
+// is silent.
+func New(journal Journal, initial map[string]int, logger *slog.Logger) *Ledger {
+	if logger == nil {
+		logger = slog.New(slog.DiscardHandler)
+	}
+	l := &Ledger{journal: journal, log: logger, accounts: make(map[string]*account, len(initial))}
+	for sku, units := range initial {
+		l.accounts[sku] = newAccount(newShelf(sku, units))
+	}
+	return l
+}
+
+// Run keeps the copy up to date until ctx ends.
+func (l *Ledger) Run(ctx context.Context) error {
+	tail, err := l.tail(ctx)
+	if err != nil {
+		return nil // ctx ended
+	}
+	l.ready.Store(tail == 0)
+	return l.journal.Follow(ctx, func(sku string, seq uint64, data []byte) {
+		var e event
+		if err := json.Unmarshal(data, &e); err != nil {
+			l.log.Error("a stock event cannot be read; it is skipped", "sku", sku, "seq", seq, "err", err)
+		} else {
+			l.open(sku).apply(seq, e)
+		}
+		if seq >= tail {
+			l.ready.Store(true)
+		}
+	})
+}
+
+// tail asks for the journal's end until it is told or ctx ends.
+func (l *Ledger) tail(ctx context.Context) (uint64, error) {
+	for {
+		tail, err := l.journal.Tail(ctx)
+		if err == nil || ctx.Err() != nil {
+			return tail, err
+		}
+		l.log.Warn("the stock journal is away; trying again", "err", err)
+		pause(ctx, 100*time.Millisecond)
+	}
+}
+
+// Ready says in a sentence whether the copy is complete, and fails until it is.
+func (l *Ledger) Ready(context.Context) (string, error) {
+	if !l.ready.Load() {
+		return "", fault.New(fault.Unavailable, "the stock ledger is still being read")
+	}
+	return "the stock ledger is up to date", nil
+}
+
+// account returns the copy of a SKU that exists.
+func (l *Ledger) account(sku string) (*account, error) {
+	l.mu.RLock()
+	defer l.mu.RUnlock()
+	if a := l.accounts[sku]; a != nil {
+		return a, nil
+	}
+	return nil, fault.New(fault.NotFound, "there is no SKU %q", sku)
+}
+
+// open returns the copy of any SKU; one that is no longer on the list keeps its
+// ledger.
+func (l *Ledger) open(sku string) *account {
+	if a, err := l.account(sku); err == nil {
+		return a
+	}
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	if l.accounts[sku] == nil {
+		l.accounts[sku] = newAccount(newShelf(sku, 0))
+	}
+	return l.accounts[sku]
+}
+
+// decide looks at what is known of a key and says which event follows; nil when
+// nothing has to happen.
+type decide func(view) (*event, error)
+
+// write appends the event that d decides on. When another instance was faster
+// it decides again on the newer state. An error without a verdict
+// (fault.Unavailable and the like) leaves the outcome open; repeating the call
+// finds out.
+func (l *Ledger) write(ctx context.Context, sku, key string, d decide) error {
+	a, err := l.account(sku)
+	if err != nil {
+		return err
+	}
+	if err := a.acquire(ctx); err != nil {
+		return err
+	}
+	defer a.release()
+	for {
+		v := a.view(key)
+		e, err := d(v)
+		if e == nil || err != nil {
+			return err
+		}
+		e.At = time.Now().UTC()
+		data, err := json.Marshal(e)
+		if err != nil {
+			return fmt.Errorf("inventory: %w", err)
+		}
+		seq, err := l.journal.Append(ctx, sku, data, v.seq)
+		if err == nil {
+			a.apply(seq, *e)
+			return nil
+		}
+		if fault.CodeOf(err) != fault.Conflict {
+			return err
+		}
+		if err := a.await(ctx, v.seq); err != nil {
+			return err
+		}
+		pause(ctx, rand.N(2*time.Millisecond))
+	}
+}
+
+// pause waits for d or until ctx ends.
+func pause(ctx context.Context, d time.Duration) {
+	t := time.NewTimer(d)
+	defer t.Stop()
+	select {
+	case <-t.C:
+	case <-ctx.Done():
+	}
+}
