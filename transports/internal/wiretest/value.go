@@ -6,6 +6,7 @@ package wiretest
 import (
 	"math/rand"
 	"reflect"
+	"strings"
 	"testing"
 	"testing/quick"
 	"time"
@@ -47,7 +48,11 @@ func fill(r *rand.Rand, v reflect.Value, tag reflect.StructTag) {
 		v.Set(reflect.New(v.Type().Elem()))
 		fill(r, v.Elem(), tag)
 	case reflect.Slice:
-		v.Set(reflect.MakeSlice(v.Type(), r.Intn(4), 4))
+		n := r.Intn(4)
+		if strings.Contains(tag.Get("json"), "omitempty") {
+			n = max(n, 1) // an empty one is omitted and comes back nil
+		}
+		v.Set(reflect.MakeSlice(v.Type(), n, n))
 		for i := range v.Len() {
 			fill(r, v.Index(i), "")
 		}
