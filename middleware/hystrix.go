@@ -92,7 +92,7 @@ type Fallback func(ctx context.Context, request any, err error) (any, error)
 func Hystrix(s HystrixSettings, fallback Fallback) endpoint.Middleware {
 	s = s.withDefaults()
 	hystrix.ConfigureCommand(s.Name, hystrix.CommandConfig{
-		Timeout: int(max(s.Timeout.Milliseconds(), 1)),
+		Timeout:                int(max(s.Timeout.Milliseconds(), 1)),
 		MaxConcurrentRequests:  s.MaxConcurrent + poolSlack,
 		ErrorPercentThreshold:  s.ErrorPercent,
 		SleepWindow:            int(max(s.SleepWindow.Milliseconds(), 1)),

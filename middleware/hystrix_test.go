@@ -6,6 +6,7 @@ import (
 	"errors"
 	"net/http"
 	"net/http/httptest"
+	"strconv"
 	"strings"
 	"sync"
 	"sync/atomic"
@@ -28,6 +29,11 @@ func eventually(t *testing.T, what string, ok func() bool) {
 		}
 	}
 }
+
+var runs atomic.Int64
+
+// unique gives each run of a test commands of its own: hystrix-go keeps them.
+func unique() string { return "-" + strconv.FormatInt(runs.Add(1), 10) }
 
 // tally counts outcomes.
 type tally struct {
@@ -60,8 +66,9 @@ func isOpen(t *testing.T, name string) bool {
 }
 
 func TestHystrixOpensForFailuresOnly(t *testing.T) {
+	n := unique()
 	for _, code := range []fault.Code{fault.NotFound, fault.Invalid, fault.Conflict, fault.Limited, fault.Overloaded} {
-		name := "own-" + string(code)
+		name := "own-" + n + string(code)
 		e := Hystrix(HystrixSettings{Name: name, RequestVolume: 5}, nil)(failing(fault.New(code, "no")))
 		for range 40 {
 			wantCode(t, call(t, e), code)
@@ -71,7 +78,7 @@ func TestHystrixOpensForFailuresOnly(t *testing.T) {
 		}
 	}
 	var seen tally
-	e := Hystrix(HystrixSettings{Name: "failing", RequestVolume: 5, SleepWindow: time.Minute, Observe: seen.observe}, nil)(broken)
+	e := Hystrix(HystrixSettings{Name: "failing" + n, RequestVolume: 5, SleepWindow: time.Minute, Observe: seen.observe}, nil)(broken)
 	eventually(t, "the circuit opens", func() bool { return errors.Is(call(t, e), ErrOpen) })
 	err := call(t, e)
 	wantCode(t, err, fault.Unavailable)
@@ -81,8 +88,10 @@ func TestHystrixOpensForFailuresOnly(t *testing.T) {
 }
 
 func TestHystrixBulkhead(t *testing.T) {
+	n := unique()
 	const healthy, room = 40, 10
-	run := func(e endpoint.Endpoint, began *atomic.Int64) (rejected int64, last error) {
+	// meanwhile runs while the bulkhead is full.
+	run := func(e endpoint.Endpoint, began *atomic.Int64, meanwhile func()) (rejected int64, last error) {
 		block := make(chan struct{})
 		var no atomic.Int64
 		var all sync.WaitGroup
@@ -98,6 +107,7 @@ func TestHystrixBulkhead(t *testing.T) {
 			})
 		}
 		eventually(t, "all have room or not", func() bool { return began.Load()+no.Load() == healthy })
+		meanwhile()
 		close(block)
 		all.Wait()
 		return no.Load(), last
@@ -111,30 +121,36 @@ func TestHystrixBulkhead(t *testing.T) {
 	}
 
 	var began atomic.Int64
-	guard := Hystrix(HystrixSettings{Name: "bulk", MaxConcurrent: room, RequestVolume: 5, Timeout: time.Minute}, nil)
-	rejected, err := run(guard(waiting(&began)), &began)
+	guard := Hystrix(HystrixSettings{Name: "bulk" + n, MaxConcurrent: room, RequestVolume: 5, Timeout: time.Minute}, nil)
+	rejected, err := run(guard(waiting(&began)), &began, func() {
+		if isOpen(t, "bulk"+n) {
+			t.Error("a full bulkhead opened the circuit")
+		}
+	})
 	wantCode(t, err, fault.Overloaded)
 	if rejected != healthy-room || !errors.Is(err, ErrBulkhead) || errors.Is(err, ErrOpen) {
 		t.Fatalf("%d rejected with %v, want %d with ErrBulkhead", rejected, err, healthy-room)
 	}
-	if err := call(t, guard(fine)); err != nil || isOpen(t, "bulk") {
+	if err := call(t, guard(fine)); err != nil || isOpen(t, "bulk"+n) {
 		t.Fatalf("a full bulkhead opened the circuit: %v", err)
 	}
 
 	t.Run("stock", func(t *testing.T) {
 		var began atomic.Int64
-		rejected, _ := run(circuitbreaker.Hystrix("stock-bulk")(waiting(&began)), &began)
+		rejected, _ := run(circuitbreaker.Hystrix("stock-bulk"+n)(waiting(&began)), &began, func() {
+			eventually(t, "rejections of healthy calls open the stock circuit", func() bool { return isOpen(t, "stock-bulk"+n) })
+		})
 		if rejected != 30 {
 			t.Fatalf("stock defaults rejected %d of 40, it used to be 30", rejected)
 		}
-		eventually(t, "rejections of healthy calls open the stock circuit", func() bool { return isOpen(t, "stock-bulk") })
 	})
 }
 
 func TestHystrixTimeout(t *testing.T) {
+	n := unique()
 	var seen tally
 	ended := make(chan struct{})
-	guard := Hystrix(HystrixSettings{Name: "slow", Timeout: 30 * time.Millisecond, MaxConcurrent: 1, Observe: seen.observe}, nil)
+	guard := Hystrix(HystrixSettings{Name: "slow" + n, Timeout: 30 * time.Millisecond, MaxConcurrent: 1, Observe: seen.observe}, nil)
 	err := call(t, guard(func(ctx context.Context, _ any) (any, error) {
 		<-ctx.Done() // the timeout reaches the call
 		close(ended)
@@ -150,6 +166,7 @@ func TestHystrixTimeout(t *testing.T) {
 
 // The stock adapter calls Do: a caller who leaves is kept waiting.
 func TestHystrixCallerLeaves(t *testing.T) {
+	n := unique()
 	deaf := func(block chan struct{}) endpoint.Endpoint {
 		return func(context.Context, any) (any, error) { <-block; return nil, nil }
 	}
@@ -157,15 +174,15 @@ func TestHystrixCallerLeaves(t *testing.T) {
 	cancel()
 	block := make(chan struct{})
 	var seen tally
-	guard := Hystrix(HystrixSettings{Name: "left", RequestVolume: 5, Timeout: time.Minute, Observe: seen.observe},
+	guard := Hystrix(HystrixSettings{Name: "left" + n, RequestVolume: 5, Timeout: time.Minute, Observe: seen.observe},
 		func(context.Context, any, error) (any, error) { t.Error("a fallback for nobody"); return nil, nil })
 	for range 40 {
 		_, err := guard(deaf(block))(ctx, nil)
 		wantCode(t, err, fault.Canceled)
 	}
 	close(block)
-	if isOpen(t, "left") || seen.of(Left) != 40 {
-		t.Fatalf("open %v, outcomes %v", isOpen(t, "left"), seen.n)
+	if isOpen(t, "left"+n) || seen.of(Left) != 40 {
+		t.Fatalf("open %v, outcomes %v", isOpen(t, "left"+n), seen.n)
 	}
 	soon, cancelSoon := context.WithTimeout(t.Context(), 10*time.Millisecond)
 	defer cancelSoon()
@@ -176,7 +193,7 @@ func TestHystrixCallerLeaves(t *testing.T) {
 
 	t.Run("stock", func(t *testing.T) {
 		block := make(chan struct{})
-		e := circuitbreaker.Hystrix("stock-left")(deaf(block))
+		e := circuitbreaker.Hystrix("stock-left" + n)(deaf(block))
 		returned := make(chan struct{})
 		go func() { _, _ = e(ctx, nil); close(returned) }()
 		select {
@@ -191,7 +208,8 @@ func TestHystrixCallerLeaves(t *testing.T) {
 
 // A dependency that hangs until the callers' deadlines must open the circuit.
 func TestHystrixCallersDeadlinesCount(t *testing.T) {
-	guard := Hystrix(HystrixSettings{Name: "hung", RequestVolume: 5, SleepWindow: time.Minute, Timeout: time.Minute}, nil)
+	n := unique()
+	guard := Hystrix(HystrixSettings{Name: "hung" + n, RequestVolume: 5, SleepWindow: time.Minute, Timeout: time.Minute}, nil)
 	e := guard(func(ctx context.Context, _ any) (any, error) { <-ctx.Done(); return nil, ctx.Err() })
 	eventually(t, "the circuit opens", func() bool {
 		ctx, cancel := context.WithTimeout(t.Context(), time.Millisecond)
@@ -202,7 +220,8 @@ func TestHystrixCallersDeadlinesCount(t *testing.T) {
 }
 
 func TestHystrixCancelledProbeDecidesNothing(t *testing.T) {
-	guard := Hystrix(HystrixSettings{Name: "probe", RequestVolume: 5, SleepWindow: 5 * time.Millisecond}, nil)
+	n := unique()
+	guard := Hystrix(HystrixSettings{Name: "probe" + n, RequestVolume: 5, SleepWindow: 5 * time.Millisecond}, nil)
 	eventually(t, "the circuit opens", func() bool { return errors.Is(call(t, guard(broken)), ErrOpen) })
 	probed := false
 	eventually(t, "a probe is let through", func() bool {
@@ -215,13 +234,14 @@ func TestHystrixCancelledProbeDecidesNothing(t *testing.T) {
 		})(ctx, nil)
 		return !errors.Is(err, ErrOpen) && probed
 	})
-	if !isOpen(t, "probe") {
+	if !isOpen(t, "probe"+n) {
 		t.Fatal("a cancelled probe closed the circuit")
 	}
-	eventually(t, "a good probe closes it", func() bool { return call(t, guard(fine)) == nil && !isOpen(t, "probe") })
+	eventually(t, "a good probe closes it", func() bool { return call(t, guard(fine)) == nil && !isOpen(t, "probe"+n) })
 }
 
 func TestHystrixFallback(t *testing.T) {
+	n := unique()
 	for _, tt := range []struct {
 		err      error
 		replaced bool
@@ -236,7 +256,7 @@ func TestHystrixFallback(t *testing.T) {
 		{fault.New(fault.Canceled, "bye"), false},
 	} {
 		var seen tally
-		guard := Hystrix(HystrixSettings{Name: "fallback-" + tt.err.Error(), Observe: seen.observe}, func(_ context.Context, request any, err error) (any, error) {
+		guard := Hystrix(HystrixSettings{Name: "fallback-" + n + tt.err.Error(), Observe: seen.observe}, func(_ context.Context, request any, err error) (any, error) {
 			if request != "request" || !errors.Is(err, tt.err) {
 				t.Errorf("the fallback got %v, %v", request, err)
 			}
@@ -250,7 +270,8 @@ func TestHystrixFallback(t *testing.T) {
 }
 
 func TestHystrixPanic(t *testing.T) {
-	e := Hystrix(HystrixSettings{Name: "panics"}, nil)(func(context.Context, any) (any, error) { panic("oops") })
+	n := unique()
+	e := Hystrix(HystrixSettings{Name: "panics" + n}, nil)(func(context.Context, any) (any, error) { panic("oops") })
 	err := call(t, e)
 	wantCode(t, err, fault.Internal)
 	if p, ok := errors.AsType[*PanicError](err); !ok || len(p.Stack) == 0 {
@@ -259,7 +280,8 @@ func TestHystrixPanic(t *testing.T) {
 }
 
 func TestHystrixAnswersAreTheCalls(t *testing.T) {
-	guard := Hystrix(HystrixSettings{Name: "echo", MaxConcurrent: 64}, nil)
+	n := unique()
+	guard := Hystrix(HystrixSettings{Name: "echo" + n, MaxConcurrent: 64}, nil)
 	e := guard(func(_ context.Context, request any) (any, error) { return request, nil })
 	var all sync.WaitGroup
 	for g := range 16 {
@@ -285,7 +307,8 @@ func behind(h http.Handler) http.Handler {
 }
 
 func TestHystrixStream(t *testing.T) {
-	_ = call(t, Hystrix(HystrixSettings{Name: "streamed"}, nil)(fine))
+	n := unique()
+	_ = call(t, Hystrix(HystrixSettings{Name: "streamed" + n}, nil)(fine))
 	s := NewHystrixStream()
 	ended := make(chan struct{}, 2)
 	server := httptest.NewServer(behind(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
@@ -300,7 +323,7 @@ func TestHystrixStream(t *testing.T) {
 		t.Fatalf("content type %q", ct)
 	}
 	lines := bufio.NewScanner(resp.Body)
-	for lines.Scan() && !strings.Contains(lines.Text(), `"name":"streamed"`) {
+	for lines.Scan() && !strings.Contains(lines.Text(), `"name":"streamed`+n+`"`) {
 	}
 	if lines.Err() != nil {
 		t.Fatal(lines.Err())
