@@ -136,7 +136,7 @@ func NewServer(addr string, h http.Handler) (*Server, error) {
 func (s *Server) Addr() string { return s.listener.Addr().String() }
 
 // OnShutdown registers what ends long-lived requests, such as event streams,
-// so that shutdown need not wait for them. Call it before Run.
+// so that shutdown need not wait for them.
 func (s *Server) OnShutdown(f func()) { s.http.RegisterOnShutdown(f) }
 
 // Run serves until ctx ends, then finishes the requests under way within
