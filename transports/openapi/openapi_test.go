@@ -189,7 +189,7 @@ func TestDocs(t *testing.T) {
 		t.Errorf("the page has foreign or inline parts:\n%s", html)
 	}
 	refs := 0
-	for _, part := range strings.Split(html, `"`) {
+	for part := range strings.SplitSeq(html, `"`) {
 		if !strings.HasPrefix(part, "/") {
 			continue
 		}

@@ -153,17 +153,18 @@ func missing(mux *http.ServeMux) http.Handler {
 func recovered(next http.Handler, logger *slog.Logger) http.Handler {
 	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		rec := &recorder{ResponseWriter: w}
+		ctx := r.Context()
 		defer func() {
 			p := recover()
-			switch {
-			case p == nil:
+			if p == nil {
 				return
-			case p == http.ErrAbortHandler: //nolint:errorlint // net/http compares it like this too
+			}
+			if p == http.ErrAbortHandler { //nolint:errorlint // net/http compares it like this too
 				panic(p)
 			}
-			logger.ErrorContext(r.Context(), "panic in the transport", "panic", p, "stack", string(debug.Stack()))
+			logger.ErrorContext(ctx, "panic in the transport", "panic", p, "stack", string(debug.Stack()))
 			if rec.status == 0 {
-				WriteProblem(r.Context(), w, fault.New(fault.Internal, internalMessage))
+				WriteProblem(ctx, w, fault.New(fault.Internal, internalMessage))
 			}
 		}()
 		next.ServeHTTP(rec, r)

@@ -82,7 +82,7 @@ func inUTC(v any) any {
 }
 
 func copyUTC(dst, src reflect.Value) {
-	if t, ok := src.Interface().(time.Time); ok {
+	if t, ok := reflect.TypeAssert[time.Time](src); ok {
 		dst.Set(reflect.ValueOf(t.Round(0).UTC()))
 		return
 	}
@@ -121,8 +121,8 @@ func Lossless[T, P any](t *testing.T, to func(T) P, from func(P) T) {
 	}
 	var zero T
 	want := reflect.New(reflect.TypeFor[T]()).Elem()
-	for i := range want.NumField() {
-		if f := want.Field(i); f.Kind() == reflect.Slice {
+	for _, f := range want.Fields() {
+		if f.Kind() == reflect.Slice {
 			f.Set(reflect.MakeSlice(f.Type(), 0, 0))
 		}
 	}
