@@ -60,7 +60,6 @@ type Breaker struct {
 
 	mu         sync.Mutex // guards all below; never held while foreign code runs
 	cb         *gobreaker.CircuitBreaker
-	generation uint64    // of the state; outcomes of an older one are stale
 	openUntil  time.Time // when the open state ends
 	probe      uint64    // the running probe, 0 if there is none
 	probes     uint64    // numbers the probes
@@ -68,7 +67,11 @@ type Breaker struct {
 	changes    []change  // made, not yet announced
 	announcing bool      // a goroutine is announcing
 
-	closed atomic.Bool // mirrors the state for readers in a hurry
+	// Written under mu, read without it: successes of a healthy instance, which
+	// are nearly all there is, take no lock.
+	closed     atomic.Bool
+	streak     atomic.Uint32 // failures in a row while closed
+	generation atomic.Uint64 // of the state; outcomes of an older one are stale
 
 	requests, successes, failures, neutral, shorted, opened atomic.Uint64
 }
@@ -100,7 +103,8 @@ func NewBreaker(s BreakerSettings) *Breaker {
 
 // changed runs inside gobreaker, under its mutex and ours: it only takes notes.
 func (b *Breaker) changed(_ string, from, to gobreaker.State) {
-	b.generation++
+	b.generation.Add(1)
+	b.streak.Store(0)
 	b.probe = 0
 	b.closed.Store(to == gobreaker.StateClosed)
 	if to == gobreaker.StateOpen {
@@ -186,6 +190,10 @@ type Permit struct {
 // Allow admits a call, which must end in Permit.Done, or refuses it with a
 // fault.Unavailable that is ErrOpen.
 func (b *Breaker) Allow() (Permit, error) {
+	if generation := b.generation.Load(); b.closed.Load() {
+		b.requests.Add(1)
+		return Permit{b: b, generation: generation}, nil
+	}
 	b.mu.Lock()
 	now := time.Now()
 	state := b.cb.State()
@@ -198,7 +206,7 @@ func (b *Breaker) Allow() (Permit, error) {
 		b.shorted.Add(1)
 		return Permit{}, b.refusal(wait)
 	}
-	p := Permit{b: b, generation: b.generation}
+	p := Permit{b: b, generation: b.generation.Load()}
 	if state == gobreaker.StateHalfOpen {
 		b.probes++
 		b.probe, p.probe = b.probes, b.probes
@@ -221,6 +229,11 @@ func (b *Breaker) refusal(wait time.Duration) error {
 // answered is what gobreaker is told to execute for a call that went well.
 func answered() (any, error) { return nil, nil }
 
+// failed is the same for a call that ended with err.
+func failed(err error) func() (any, error) {
+	return func() (any, error) { return nil, err }
+}
+
 // Done books the outcome of the call. Call it once. A cancelled ctx makes any
 // error neutral.
 func (p Permit) Done(ctx context.Context, err error) {
@@ -232,9 +245,12 @@ func (p Permit) Done(ctx context.Context, err error) {
 		b.neutral.Add(1)
 	case fault.Blames(err):
 		b.failures.Add(1)
-		outcome = func() (any, error) { return nil, err }
+		outcome = failed(err)
 	default:
 		b.successes.Add(1)
+		if b.closed.Load() && b.streak.Load() == 0 {
+			return // nothing to reset
+		}
 	}
 	b.mu.Lock()
 	defer b.unlock()
@@ -242,8 +258,11 @@ func (p Permit) Done(ctx context.Context, err error) {
 		b.probe = 0
 	}
 	// cb.State first: time may have moved the state on, and with it the generation.
-	if b.cb.State(); !neutral && p.generation == b.generation {
+	if b.cb.State(); !neutral && p.generation == b.generation.Load() {
 		_, _ = b.cb.Execute(outcome)
+		if b.closed.Load() {
+			b.streak.Store(b.cb.Counts().ConsecutiveFailures)
+		}
 	}
 }
 
