@@ -4,6 +4,7 @@ import (
 	"encoding/json"
 	"net/http"
 	"net/http/httptest"
+	"slices"
 	"strconv"
 	"sync"
 	"testing"
@@ -27,6 +28,7 @@ type Fake struct {
 	status  int // of every answer; 0 means 200
 	changed chan struct{}
 	queries []Query
+	blocked int
 }
 
 // Query is one health query that arrived.
@@ -73,6 +75,22 @@ func (f *Fake) Queries() []Query {
 	return append([]Query(nil), f.queries...)
 }
 
+// Blocked is how many queries wait now.
+func (f *Fake) Blocked() int {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	return f.blocked
+}
+
+// URL is the base URL.
+func (f *Fake) URL() string { return f.server.URL }
+
+func (f *Fake) count(n int) {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	f.blocked += n
+}
+
 func (f *Fake) change(apply func()) {
 	f.mu.Lock()
 	defer f.mu.Unlock()
@@ -101,9 +119,11 @@ func (f *Fake) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 		return
 	}
 	w.Header().Set("X-Consul-Index", strconv.FormatUint(f.index, 10))
-	entries := f.entries
-	if entries == nil {
-		entries = []*api.ServiceEntry{}
+	entries := append([]*api.ServiceEntry{}, f.entries...)
+	if r.Form.Has("passing") {
+		entries = slices.DeleteFunc(entries, func(e *api.ServiceEntry) bool {
+			return e.Checks.AggregatedStatus() != api.HealthPassing
+		})
 	}
 	_ = json.NewEncoder(w).Encode(entries) // the reader left
 }
@@ -112,6 +132,8 @@ func (f *Fake) block(r *http.Request, wait time.Duration, changed <-chan struct{
 	if wait <= 0 {
 		wait = 5 * time.Minute // Consul's own default
 	}
+	f.count(1)
+	defer f.count(-1)
 	timer := time.NewTimer(wait)
 	defer timer.Stop()
 	select {

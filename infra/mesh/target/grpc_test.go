@@ -4,95 +4,22 @@ import (
 	"context"
 	"fmt"
 	"net"
-	"sync"
-	"sync/atomic"
 	"testing"
 	"time"
 
 	"github.com/go-kit/kit/endpoint"
 	"go.uber.org/goleak"
-	"google.golang.org/grpc"
-	health "google.golang.org/grpc/health/grpc_health_v1"
-	"google.golang.org/grpc/stats"
 
 	"github.com/kitmesh/kitmesh/infra/mesh/discovery"
+	"github.com/kitmesh/kitmesh/infra/mesh/internal/servertest"
 	"github.com/kitmesh/kitmesh/infra/mesh/target"
 	"github.com/kitmesh/kitmesh/services/fault"
 )
 
-// server is a gRPC instance that counts its connections and calls. Its one
-// method answers when gate is closed or nil.
-type server struct {
-	health.UnimplementedHealthServer
-	addr   string
-	grpc   *grpc.Server
-	conns  atomic.Int32 // open now
-	dialed atomic.Int32 // ever
-	calls  atomic.Int32
-	mu     sync.Mutex
-	gate   chan struct{}
-}
-
-func serve(t *testing.T, addr string) *server {
-	t.Helper()
-	l, err := net.Listen("tcp", addr)
-	if err != nil {
-		t.Fatal(err)
-	}
-	s := &server{addr: l.Addr().String()}
-	s.grpc = grpc.NewServer(append(target.ServerOptions(), grpc.StatsHandler(s))...)
-	health.RegisterHealthServer(s.grpc, s)
-	go s.grpc.Serve(l) //nolint:errcheck // ends with Stop
-	t.Cleanup(s.grpc.Stop)
-	return s
-}
-
-func (s *server) setGate(gate chan struct{}) {
-	s.mu.Lock()
-	defer s.mu.Unlock()
-	s.gate = gate
-}
-
-func (s *server) Check(ctx context.Context, _ *health.HealthCheckRequest) (*health.HealthCheckResponse, error) {
-	s.calls.Add(1)
-	s.mu.Lock()
-	gate := s.gate
-	s.mu.Unlock()
-	if gate != nil {
-		select {
-		case <-gate:
-		case <-ctx.Done():
-		}
-	}
-	return &health.HealthCheckResponse{Status: health.HealthCheckResponse_SERVING}, nil
-}
-
-func (s *server) TagConn(ctx context.Context, _ *stats.ConnTagInfo) context.Context { return ctx }
-func (s *server) TagRPC(ctx context.Context, _ *stats.RPCTagInfo) context.Context   { return ctx }
-func (s *server) HandleRPC(context.Context, stats.RPCStats)                         {}
-
-func (s *server) HandleConn(_ context.Context, c stats.ConnStats) {
-	switch c.(type) {
-	case *stats.ConnBegin:
-		s.conns.Add(1)
-		s.dialed.Add(1)
-	case *stats.ConnEnd:
-		s.conns.Add(-1)
-	}
-}
-
-// dial is what transports/rpc does: the endpoint of a method on a connection.
-func dial(conn grpc.ClientConnInterface) endpoint.Endpoint {
-	client := health.NewHealthClient(conn)
-	return func(ctx context.Context, _ any) (any, error) {
-		return client.Check(ctx, &health.HealthCheckRequest{})
-	}
-}
-
-func at(servers ...*server) []discovery.Instance {
+func at(servers ...*servertest.Server) []discovery.Instance {
 	var out []discovery.Instance
 	for n, s := range servers {
-		out = append(out, discovery.Instance{Service: "x", ID: fmt.Sprintf("x-%d", n+1), Addr: s.addr})
+		out = append(out, discovery.Instance{Service: "x", ID: fmt.Sprintf("x-%d", n+1), Addr: s.Addr})
 	}
 	return out
 }
@@ -120,32 +47,32 @@ func call(t *testing.T, e endpoint.Endpoint) error {
 // One connection per instance, whatever the number of methods; none before the
 // first call; none after Close.
 func TestOneConnectionPerInstance(t *testing.T) {
-	a, b := serve(t, "127.0.0.1:0"), serve(t, "127.0.0.1:0")
+	a, b := servertest.Serve(t, "127.0.0.1:0"), servertest.Serve(t, "127.0.0.1:0")
 	leaks := goleak.IgnoreCurrent()
 	x := of(t, 0, target.Options{Source: discovery.NewStatic(at(a, b)...)})
-	if n := a.dialed.Load() + b.dialed.Load(); n != 0 {
+	if n := a.Dialed.Load() + b.Dialed.Load(); n != 0 {
 		t.Errorf("%d connections before the first call, want none", n)
 	}
 	var methods []endpoint.Endpoint
 	for n := range 5 {
-		methods = append(methods, x.Endpoint(fmt.Sprintf("x.M%d", n), dial))
+		methods = append(methods, x.Endpoint(fmt.Sprintf("x.M%d", n), servertest.Dial))
 	}
 	for n := range 200 {
 		if err := call(t, methods[n%5]); err != nil {
 			t.Fatal(err)
 		}
 	}
-	if a.dialed.Load() != 1 || b.dialed.Load() != 1 {
-		t.Errorf("%d and %d connections for 5 methods, want 1 each", a.dialed.Load(), b.dialed.Load())
+	if a.Dialed.Load() != 1 || b.Dialed.Load() != 1 {
+		t.Errorf("%d and %d connections for 5 methods, want 1 each", a.Dialed.Load(), b.Dialed.Load())
 	}
-	if a.calls.Load() < 50 || b.calls.Load() < 50 {
-		t.Errorf("calls %d and %d, want both used", a.calls.Load(), b.calls.Load())
+	if a.Calls.Load() < 50 || b.Calls.Load() < 50 {
+		t.Errorf("calls %d and %d, want both used", a.Calls.Load(), b.Calls.Load())
 	}
 	_ = x.Close()
 	_ = x.Close()
-	await(t, "connections closed", func() bool { return a.conns.Load()+b.conns.Load() == 0 })
-	a.grpc.Stop()
-	b.grpc.Stop()
+	await(t, "connections closed", func() bool { return a.Conns.Load()+b.Conns.Load() == 0 })
+	a.Stop()
+	b.Stop()
 	goleak.VerifyNone(t, leaks)
 	if err := call(t, methods[0]); fault.CodeOf(err) != fault.Unavailable {
 		t.Errorf("after Close: %v, want unavailable", err)
@@ -155,64 +82,64 @@ func TestOneConnectionPerInstance(t *testing.T) {
 // A departed instance finishes its calls before its connection closes, for at
 // most the drain time.
 func TestDrain(t *testing.T) {
-	a, b := serve(t, "127.0.0.1:0"), serve(t, "127.0.0.1:0")
+	a, b := servertest.Serve(t, "127.0.0.1:0"), servertest.Serve(t, "127.0.0.1:0")
 	gate := make(chan struct{})
-	a.setGate(gate)
+	a.Hold(gate)
 	source := discovery.NewStatic(at(a)...)
 	x := of(t, 0, target.Options{Source: source})
-	e := x.Endpoint("x.M", dial)
+	e := x.Endpoint("x.M", servertest.Dial)
 
 	inFlight := make(chan error, 1)
 	go func() { inFlight <- call(t, e) }()
-	await(t, "in flight", func() bool { return a.calls.Load() == 1 })
+	await(t, "in flight", func() bool { return a.Calls.Load() == 1 })
 	source.Set(at(b)...)
-	await(t, "moved on", func() bool { return x.Report().Members[0].Addr == b.addr })
-	if err := call(t, e); err != nil || b.calls.Load() != 1 {
-		t.Fatalf("a new call: %v; the new instance got %d, want 1", err, b.calls.Load())
+	await(t, "moved on", func() bool { return x.Report().Members[0].Addr == b.Addr })
+	if err := call(t, e); err != nil || b.Calls.Load() != 1 {
+		t.Fatalf("a new call: %v; the new instance got %d, want 1", err, b.Calls.Load())
 	}
-	if a.conns.Load() != 1 {
+	if a.Conns.Load() != 1 {
 		t.Fatal("the connection was closed with a call in flight")
 	}
 	close(gate)
 	if err := <-inFlight; err != nil {
 		t.Errorf("the call in flight: %v", err)
 	}
-	await(t, "closed after the last call", func() bool { return a.conns.Load() == 0 })
-	if a.calls.Load() != 1 {
-		t.Errorf("the departed instance got %d calls, want 1", a.calls.Load())
+	await(t, "closed after the last call", func() bool { return a.Conns.Load() == 0 })
+	if a.Calls.Load() != 1 {
+		t.Errorf("the departed instance got %d calls, want 1", a.Calls.Load())
 	}
 }
 
 func TestDrainHasABound(t *testing.T) {
-	a, b := serve(t, "127.0.0.1:0"), serve(t, "127.0.0.1:0")
-	a.setGate(make(chan struct{})) // never answers
+	a, b := servertest.Serve(t, "127.0.0.1:0"), servertest.Serve(t, "127.0.0.1:0")
+	a.Hold(make(chan struct{})) // never answers
 	source := discovery.NewStatic(at(a)...)
 	x := of(t, 0, target.Options{Source: source, Drain: 50 * time.Millisecond})
-	e := x.Endpoint("x.M", dial)
+	e := x.Endpoint("x.M", servertest.Dial)
 	inFlight := make(chan error, 1)
 	go func() { inFlight <- call(t, e) }()
-	await(t, "in flight", func() bool { return a.calls.Load() == 1 })
+	await(t, "in flight", func() bool { return a.Calls.Load() == 1 })
 	source.Set(at(b)...)
 	// The connection closes under the call, which is not the caller's doing: it
 	// goes to the other instance.
 	if err := <-inFlight; err != nil {
 		t.Errorf("the call in flight: %v, want it repeated elsewhere", err)
 	}
-	await(t, "closed", func() bool { return a.conns.Load() == 0 })
+	await(t, "closed", func() bool { return a.Conns.Load() == 0 })
 }
 
 // An instance that dies costs no call, and one that returns on the same port is
 // used again within the second although discovery noticed neither.
 func TestRestartOnTheSamePort(t *testing.T) {
-	a, b := serve(t, "127.0.0.1:0"), serve(t, "127.0.0.1:0")
+	a, b := servertest.Serve(t, "127.0.0.1:0"), servertest.Serve(t, "127.0.0.1:0")
 	x := of(t, 0, target.Options{Source: discovery.NewStatic(at(a, b)...)})
-	e := x.Endpoint("x.M", dial)
+	e := x.Endpoint("x.M", servertest.Dial)
 	for range 20 {
 		if err := call(t, e); err != nil {
 			t.Fatal(err)
 		}
 	}
-	a.grpc.Stop()
+	a.Stop()
 	for n := range 200 {
 		if err := call(t, e); err != nil {
 			t.Fatalf("call %d after the death: %v", n, err)
@@ -222,8 +149,8 @@ func TestRestartOnTheSamePort(t *testing.T) {
 		t.Errorf("%d retries for one death, want few: the connection tells", r.Retries)
 	}
 	time.Sleep(700 * time.Millisecond) // let the back-off grow
-	back := serve(t, a.addr)
-	took := await(t, "used again", func() bool { _ = call(t, e); return back.calls.Load() > 0 })
+	back := servertest.Serve(t, a.Addr)
+	took := await(t, "used again", func() bool { _ = call(t, e); return back.Calls.Load() > 0 })
 	t.Logf("used again %v after the restart", took.Round(time.Millisecond))
 	if took > 2*time.Second {
 		t.Errorf("used again after %v, want at most 2 s", took)
@@ -238,9 +165,9 @@ func TestSilentPeer(t *testing.T) {
 		t.Fatal(err)
 	}
 	defer silent.Close()
-	a := serve(t, "127.0.0.1:0")
+	a := servertest.Serve(t, "127.0.0.1:0")
 	x := of(t, 0, target.Options{Source: discovery.NewStatic(append(at(a), discovery.Instance{ID: "silent", Addr: silent.Addr().String()})...)})
-	e := x.Endpoint("x.M", dial)
+	e := x.Endpoint("x.M", servertest.Dial)
 	slowest := time.Duration(0)
 	for range 100 {
 		start := time.Now()
@@ -256,15 +183,15 @@ func TestSilentPeer(t *testing.T) {
 
 // A connection that cannot be made is not remembered as such.
 func TestDialFailureIsRetried(t *testing.T) {
-	free := serve(t, "127.0.0.1:0")
-	addr := free.addr
-	free.grpc.Stop()
+	free := servertest.Serve(t, "127.0.0.1:0")
+	addr := free.Addr
+	free.Stop()
 	x := of(t, 0, target.Options{Source: discovery.NewStatic(discovery.Instance{ID: "late", Addr: addr})})
-	e := x.Endpoint("x.M", dial)
+	e := x.Endpoint("x.M", servertest.Dial)
 	if err := call(t, e); fault.CodeOf(err) != fault.Unavailable {
 		t.Fatalf("nobody listens: %v, want unavailable", err)
 	}
-	serve(t, addr)
+	servertest.Serve(t, addr)
 	await(t, "reached", func() bool { return call(t, e) == nil })
 }
 
