@@ -94,6 +94,8 @@ func checkUp(opts runner.UpOptions) error {
 		return usageErrorf("--timeout is a positive duration, not %s", opts.Timeout)
 	case opts.Zipkin != "auto" && opts.Zipkin != "embedded" && !runner.IsURL(opts.Zipkin):
 		return usageErrorf("--zipkin is auto, embedded or a URL, not %q", opts.Zipkin)
+	case opts.Consul != "auto" && !runner.IsURL(opts.Consul) && !runner.Executable(opts.Consul):
+		return usageErrorf("--consul is auto, the path of a program or a URL, not %q", opts.Consul)
 	}
 	for name, port := range portFlags(&opts) {
 		if *port < 0 || *port > 65535 {
@@ -136,6 +138,9 @@ func up(cmd *cobra.Command, opts runner.UpOptions, detach bool) error {
 
 // secondSignal is closed by the second Ctrl-C; the first one ends the context.
 func secondSignal() <-chan struct{} {
+	// A reader of our output that leaves (kitmesh up | head) must not end us
+	// without our children: caught, SIGPIPE becomes an error of the write.
+	signal.Notify(make(chan os.Signal, 1), syscall.SIGPIPE)
 	signals := make(chan os.Signal, 2)
 	signal.Notify(signals, os.Interrupt, syscall.SIGTERM)
 	second := make(chan struct{})

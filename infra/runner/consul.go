@@ -31,7 +31,7 @@ func chooseConsul(ctx context.Context, choice, bin, mark string, out Output) (co
 		return consulChoice{url: strings.TrimRight(choice, "/")}, nil
 	}
 	if choice != "" && choice != "auto" {
-		if !executable(choice) {
+		if !Executable(choice) {
 			return consulChoice{}, fmt.Errorf("--consul: %s is not a program; give auto, a path or a URL", choice)
 		}
 		path, err := filepath.Abs(choice)
@@ -46,7 +46,7 @@ func chooseConsul(ctx context.Context, choice, bin, mark string, out Output) (co
 		return consulChoice{}, err
 	}
 	for _, dir := range []string{bin, keep} {
-		if path := filepath.Join(dir, "consul"); executable(path) {
+		if path := filepath.Join(dir, "consul"); Executable(path) {
 			return consulChoice{path: path}, nil
 		}
 	}
@@ -92,7 +92,7 @@ func BuildConsul(ctx context.Context, bin, path, mark string, out Output) error 
 		return fmt.Errorf("wait for another build of Consul: %w", err)
 	}
 	defer lock.release()
-	if executable(path) {
+	if Executable(path) {
 		return nil
 	}
 	out.Line(fmt.Sprintf("building Consul %s once into %s (about 5 minutes)", consulVersion, path))
@@ -100,39 +100,56 @@ func BuildConsul(ctx context.Context, bin, path, mark string, out Output) error 
 	defer os.Remove(tmp) //nolint:errcheck // already renamed when all went well
 	cmd := toolCommand(ctx, mark, goTool, "build", "-v", "-trimpath", "-ldflags=-s -w", "-o", tmp, "github.com/hashicorp/consul")
 	cmd.Dir = module
-	cmd.Env = append(cmd.Env, "CGO_ENABLED=0", "GOFLAGS=-mod=readonly", "GOWORK=off")
+	cmd.Env = append(cmd.Env, "GOFLAGS=-mod=readonly", "GOWORK=off")
 	if err := runShown(cmd, "building Consul", out); err != nil {
 		return fmt.Errorf("build Consul: %w", err)
 	}
 	return os.Rename(tmp, path)
 }
 
-// runShown runs a build and shows how many lines (packages) it got to; the last
-// lines are the error when it fails.
+// runShown runs a build and shows for how long and how many lines (packages) it
+// got to; the last lines are the error when it fails.
 func runShown(cmd *exec.Cmd, what string, out Output) error {
 	reader, writer := io.Pipe()
 	cmd.Stdout, cmd.Stderr = writer, writer
-	var tail []string
-	read := make(chan struct{})
+	lines := make(chan string)
 	go func() {
-		defer close(read)
-		start, count := time.Now(), 0
-		lines := bufio.NewScanner(reader)
-		for lines.Scan() {
+		defer close(lines)
+		scanner := bufio.NewScanner(reader)
+		for scanner.Scan() {
+			lines <- scanner.Text()
+		}
+		_, _ = io.Copy(io.Discard, reader) // a line too long for the scanner must not block the build
+	}()
+	ended := make(chan error, 1)
+	go func() {
+		ended <- cmd.Run()
+		_ = writer.Close()
+	}()
+	start, count := time.Now(), 0
+	var tail []string
+	tick := time.NewTicker(time.Second)
+	defer tick.Stop()
+	for {
+		select {
+		case line, open := <-lines:
+			if !open {
+				return buildError(<-ended, tail)
+			}
 			count++
-			tail = append(tail, lines.Text())
+			tail = append(tail, line)
 			tail = tail[max(0, len(tail)-3):]
+		case <-tick.C:
 			out.Progress(fmt.Sprintf("%s: %d steps, %s", what, count, time.Since(start).Round(time.Second)))
 		}
-		_, _ = io.Copy(io.Discard, reader)
-	}()
-	err := cmd.Run()
-	_ = writer.Close()
-	<-read
-	if err != nil {
-		return fmt.Errorf("%w: %s", err, strings.Join(tail, "; "))
 	}
-	return nil
+}
+
+func buildError(err error, tail []string) error {
+	if err == nil {
+		return nil
+	}
+	return fmt.Errorf("%w: %s", err, strings.Join(tail, "; "))
 }
 
 // consulModule finds tools/consul beside bin's folder, else above the current

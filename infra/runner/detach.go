@@ -54,6 +54,7 @@ func Detach(ctx context.Context, name string, args []string, out Output) (State,
 func adoptLog(d dirs) {
 	if file := os.Getenv(DetachedEnv); file != "" {
 		_ = os.Rename(file, d.log(supervisorName))
+		_ = os.Unsetenv(DetachedEnv) // the children are no supervisors
 	}
 }
 

@@ -27,7 +27,7 @@ func binDir() (string, error) {
 func binaries(dir string) error {
 	var missing []string
 	for _, service := range Services {
-		if !executable(filepath.Join(dir, service)) {
+		if !Executable(filepath.Join(dir, service)) {
 			missing = append(missing, service)
 		}
 	}
@@ -37,7 +37,8 @@ func binaries(dir string) error {
 	return nil
 }
 
-func executable(path string) bool {
+// Executable says whether path is a program.
+func Executable(path string) bool {
 	info, err := os.Stat(path)
 	return err == nil && info.Mode().IsRegular() && info.Mode()&0o111 != 0
 }

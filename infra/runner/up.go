@@ -50,6 +50,7 @@ func Up(ctx context.Context, opts UpOptions, hurry <-chan struct{}) error {
 		err = nil // asked to end while starting
 	}
 	opts.Out.Progress("stopping")
+	sup.update(func(_ *State, ready *bool) { *ready = false }) // who comes now waits for the end
 	ended := make(chan struct{})
 	go func() {
 		select {
