@@ -30,6 +30,8 @@ var commands = []func() *cobra.Command{
 	newScaleCommand,
 	newBrokerCommand,
 	newProviderCommand,
+	newEdgeCommand,
+	newEdgeCommand,
 	newLoadCommand,
 	newHealthCommand,
 	newFaultsCommand,

@@ -1,0 +1,199 @@
+package edge
+
+import (
+	"bytes"
+	"context"
+	"errors"
+	"io"
+	"log"
+	"log/slog"
+	"net/http"
+	"net/http/httputil"
+	"net/url"
+	"os"
+	"strings"
+	"time"
+
+	"github.com/openzipkin/zipkin-go"
+
+	"github.com/kitmesh/kitmesh/infra/mesh/target"
+	"github.com/kitmesh/kitmesh/services/fault"
+)
+
+// handler takes the public's requests: trace, admit, check, read, pass on.
+type handler struct {
+	limits  Limits
+	tracer  *zipkin.Tracer
+	log     *slog.Logger
+	metrics *metrics
+	places  chan struct{} // one per request in flight
+	proxy   *httputil.ReverseProxy
+}
+
+func newHandler(o Options, t *target.Target, transport http.RoundTripper, tracer *zipkin.Tracer, m *metrics) *handler {
+	h := &handler{
+		limits: o.Limits, tracer: tracer, log: o.Logger, metrics: m,
+		places: make(chan struct{}, o.Limits.InFlight),
+	}
+	h.proxy = &httputil.ReverseProxy{
+		Rewrite:        rewrite(o.Service),
+		Transport:      &tripper{target: t, transport: transport, tracer: tracer, service: o.Service},
+		ModifyResponse: h.answered,
+		ErrorHandler:   h.failed,
+		ErrorLog:       log.New(io.Discard, "", 0), // broken clients are in the metrics; the exchange is logged
+	}
+	return h
+}
+
+// ServeHTTP answers one request.
+func (h *handler) ServeHTTP(w http.ResponseWriter, r *http.Request) {
+	e, ctx := begin(h.tracer, r)
+	out := &recorder{ResponseWriter: w}
+	out.Header().Set(TraceHeader, e.traceID)
+	h.metrics.inFlight.Inc()
+	defer func() {
+		h.metrics.inFlight.Dec()
+		h.metrics.done(out.status, time.Since(e.start), e.tries)
+		e.end(ctx, h.log, out.status)
+	}()
+	select {
+	case h.places <- struct{}{}:
+		defer func() { <-h.places }()
+	default:
+		e.refuse(out, 0, &fault.Error{
+			Code: fault.Overloaded, Message: "the shop is full; please come back in a moment", RetryAfter: time.Second,
+		})
+		return
+	}
+	if status, err := h.check(r); err != nil {
+		out.Header().Set("Connection", "close") // the rest of the request is not read
+		if fault.CodeOf(err) == fault.MethodNotAllowed {
+			out.Header().Set("Allow", "GET, HEAD, POST, OPTIONS")
+		}
+		e.refuse(out, status, err)
+		return
+	}
+	if status, err := h.read(out, r, e); err != nil {
+		out.Header().Set("Connection", "close")
+		e.refuse(out, status, err)
+		return
+	}
+	ctx, cancel := context.WithTimeout(ctx, h.limits.Deadline)
+	defer cancel()
+	r = r.WithContext(ctx)
+	r.Body, r.ContentLength, r.TransferEncoding = http.NoBody, int64(len(e.body)), nil
+	if len(e.body) > 0 {
+		r.Body = io.NopCloser(bytes.NewReader(e.body))
+	}
+	h.proxy.ServeHTTP(out, r)
+}
+
+// check refuses what no instance needs to see.
+func (h *handler) check(r *http.Request) (status int, err error) {
+	switch {
+	case r.Method == http.MethodConnect || r.Method == http.MethodTrace:
+		return 0, fault.New(fault.MethodNotAllowed, "this shop does not do %s", r.Method)
+	case headerSize(r) > h.limits.Header:
+		return http.StatusRequestHeaderFieldsTooLarge,
+			fault.New(fault.TooLarge, "the request's headers are over %d bytes", h.limits.Header)
+	case r.ContentLength > h.limits.Body:
+		return 0, h.tooLarge()
+	case !strings.HasPrefix(r.URL.Path, "/"):
+		return 0, fault.New(fault.Invalid, "the request names no path")
+	}
+	return 0, nil
+}
+
+func (h *handler) tooLarge() error {
+	return fault.New(fault.TooLarge, "the body is over %d bytes", h.limits.Body)
+}
+
+func headerSize(r *http.Request) int {
+	size := len(r.Method) + len(r.RequestURI) + len(r.Host) + len("  HTTP/1.1\r\nHost: \r\n\r\n")
+	for name, values := range r.Header {
+		for _, v := range values {
+			size += len(name) + len(v) + len(": \r\n")
+		}
+	}
+	return size
+}
+
+// read takes in the whole body before any instance is asked: a slow client
+// must not hold one, and a body that is to be sent again must be complete.
+func (h *handler) read(w *recorder, r *http.Request, e *exchange) (status int, err error) {
+	if r.ContentLength == 0 {
+		return 0, nil
+	}
+	control := http.NewResponseController(w)
+	_ = control.SetReadDeadline(time.Now().Add(h.limits.BodyTime)) // only test recorders cannot
+	body, err := io.ReadAll(http.MaxBytesReader(w, r.Body, h.limits.Body))
+	// A deadline left standing would end the request's context when it passes.
+	_ = control.SetReadDeadline(time.Time{})
+	var tooLarge *http.MaxBytesError
+	switch {
+	case err == nil:
+		e.body = body
+		return 0, nil
+	case errors.As(err, &tooLarge):
+		return 0, h.tooLarge()
+	case errors.Is(err, os.ErrDeadlineExceeded):
+		return http.StatusRequestTimeout,
+			fault.Wrap(fault.Deadline, err, "the body did not arrive within %v", h.limits.BodyTime)
+	}
+	return 0, fault.Wrap(fault.Invalid, err, "the body did not arrive whole")
+}
+
+// rewrite makes the request that instances see. Hop-by-hop and X-Forwarded-*
+// headers of the client are gone already; what else a client might forge goes
+// here. B3 is set per try.
+func rewrite(service string) func(*httputil.ProxyRequest) {
+	forged := []string{
+		TraceHeader, TriesHeader, "X-Real-Ip", "Upgrade", "Connection", "Expect",
+		"B3", "X-B3-Traceid", "X-B3-Spanid", "X-B3-Parentspanid", "X-B3-Sampled", "X-B3-Flags",
+	}
+	return func(p *httputil.ProxyRequest) {
+		p.SetURL(&url.URL{Scheme: "http", Host: service})
+		p.Out.Host = p.In.Host
+		p.SetXForwarded()
+		for _, name := range forged {
+			p.Out.Header.Del(name)
+		}
+	}
+}
+
+// answered marks an instance's answer with the edge's own headers.
+func (h *handler) answered(resp *http.Response) error {
+	resp.Header.Del(TraceHeader) // set already, to the same
+	exchangeFrom(resp.Request.Context()).setTries(resp.Header)
+	return nil
+}
+
+// failed answers when no instance did.
+func (h *handler) failed(w http.ResponseWriter, r *http.Request, err error) {
+	exchangeFrom(r.Context()).refuse(w, 0, err)
+}
+
+// recorder remembers the status.
+type recorder struct {
+	http.ResponseWriter
+	status int
+}
+
+// WriteHeader notes the first final status.
+func (r *recorder) WriteHeader(status int) {
+	if r.status == 0 && status >= http.StatusOK {
+		r.status = status
+	}
+	r.ResponseWriter.WriteHeader(status)
+}
+
+// Write implies 200, as net/http has it.
+func (r *recorder) Write(p []byte) (int, error) {
+	if r.status == 0 {
+		r.status = http.StatusOK
+	}
+	return r.ResponseWriter.Write(p)
+}
+
+// Unwrap lets http.ResponseController reach the connection.
+func (r *recorder) Unwrap() http.ResponseWriter { return r.ResponseWriter }

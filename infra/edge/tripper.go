@@ -1,0 +1,191 @@
+package edge
+
+import (
+	"bytes"
+	"context"
+	"encoding/json"
+	"errors"
+	"io"
+	"net"
+	"net/http"
+	"strings"
+	"time"
+
+	"github.com/openzipkin/zipkin-go"
+
+	"github.com/kitmesh/kitmesh/infra/mesh/target"
+	"github.com/kitmesh/kitmesh/middleware"
+	"github.com/kitmesh/kitmesh/services/fault"
+)
+
+// maxKept is how many bytes of an answer are read before any is passed on. An
+// instance that dies within them is as good as one that never answered.
+const maxKept = 1 << 20
+
+// newTransport keeps connections to instances open. It may itself repeat a
+// request whose kept connection was already dead, when that is safe.
+func newTransport() *http.Transport {
+	dialer := &net.Dialer{Timeout: time.Second, KeepAlive: 5 * time.Second}
+	return &http.Transport{
+		DialContext:            dialer.DialContext,
+		MaxIdleConnsPerHost:    256,
+		IdleConnTimeout:        30 * time.Second,
+		MaxResponseHeaderBytes: 64 << 10,
+		DisableCompression:     true, // encodings are between the client and the service
+	}
+}
+
+// tripper is the round trip over the mesh: each try goes to an instance that
+// the target picks, and nothing is passed on before it is known to be final.
+type tripper struct {
+	target    *target.Target
+	transport http.RoundTripper
+	tracer    *zipkin.Tracer
+	service   string
+}
+
+// RoundTrip returns the first final answer, or the last one there was.
+func (t *tripper) RoundTrip(r *http.Request) (*http.Response, error) {
+	e := exchangeFrom(r.Context())
+	var kept *http.Response
+	call := target.Call{Method: t.service + "." + e.name, Idempotent: repeatable(r)}
+	traced := middleware.TraceClient(t.tracer, e.name)
+	err := t.target.Do(r.Context(), call, func(ctx context.Context, m *target.Member) error {
+		e.tries++
+		_, err := traced(func(ctx context.Context, _ any) (any, error) {
+			resp, err := t.try(ctx, r, m.Addr(), e.body)
+			if err != nil {
+				return nil, err
+			}
+			discard(kept)
+			kept = resp
+			return nil, faultOf(resp)
+		})(ctx, nil)
+		return err
+	})
+	switch {
+	case kept != nil:
+		e.err = err
+		return kept, nil
+	case err == nil: // Do and try disagree: our bug
+		err = fault.New(fault.Internal, "the request was lost at the front door")
+	}
+	return nil, err
+}
+
+// repeatable reports whether a second instance may see the request: because it
+// only reads, or because its key makes the second time the same as the first.
+func repeatable(r *http.Request) bool {
+	switch r.Method {
+	case http.MethodGet, http.MethodHead, http.MethodOptions:
+		return true
+	}
+	return r.Header.Get("Idempotency-Key") != ""
+}
+
+// try asks one instance. The answer's first maxKept bytes are here when it
+// returns; a longer answer goes on after the try's own time limit is over.
+func (t *tripper) try(ctx context.Context, r *http.Request, addr string, body []byte) (*http.Response, error) {
+	// r's context, not the try's: it must outlive the try for a long answer.
+	own, cancel := context.WithCancel(r.Context())
+	stop := context.AfterFunc(ctx, cancel)
+	resp, err := t.transport.RoundTrip(t.request(own, ctx, r, addr, body))
+	if err != nil {
+		cancel()
+		return nil, t.broken(r.Context(), ctx, err)
+	}
+	head, err := io.ReadAll(io.LimitReader(resp.Body, maxKept))
+	if err != nil {
+		_ = resp.Body.Close()
+		cancel()
+		return nil, t.broken(r.Context(), ctx, err)
+	}
+	stop()
+	if len(head) < maxKept {
+		_ = resp.Body.Close()
+		cancel()
+		resp.Body = io.NopCloser(bytes.NewReader(head))
+	} else {
+		resp.Body = &long{Reader: io.MultiReader(bytes.NewReader(head), resp.Body), body: resp.Body, cancel: cancel}
+	}
+	// ReverseProxy reads the exchange from the request of the answer.
+	resp.Request = r
+	return resp, nil
+}
+
+// request is r as the instance at addr gets it, in the trace of the try.
+func (t *tripper) request(own, try context.Context, r *http.Request, addr string, body []byte) *http.Request {
+	out := r.Clone(own)
+	out.URL.Host = addr
+	out.Body, out.GetBody = nil, nil
+	if len(body) > 0 {
+		out.GetBody = func() (io.ReadCloser, error) { return io.NopCloser(bytes.NewReader(body)), nil }
+		out.Body, _ = out.GetBody()
+	}
+	if span := zipkin.SpanFromContext(try); span != nil {
+		middleware.InjectB3To(span.Context(), out.Header.Set)
+	}
+	return out
+}
+
+// broken gives the failure of a connection its fault. The ends of the caller's
+// and the try's own time keep their identity: the target tells them apart.
+func (t *tripper) broken(caller, try context.Context, err error) error {
+	switch {
+	case caller.Err() != nil:
+		return caller.Err()
+	case try.Err() != nil:
+		return try.Err()
+	}
+	return fault.Wrap(fault.Unavailable, err,
+		"the connection to the shop broke; the request may have been served: repeat it with the same Idempotency-Key")
+}
+
+// faultOf reads an instance's answer as the mesh does: what another instance
+// may do better, and what is the instance's own failure. A shed or limited
+// request is final, and so is an answer that is merely too late or bad news.
+func faultOf(resp *http.Response) error {
+	switch resp.StatusCode {
+	case http.StatusServiceUnavailable, http.StatusTooManyRequests, http.StatusInternalServerError:
+	default:
+		return nil
+	}
+	var p problem
+	if strings.HasPrefix(resp.Header.Get("Content-Type"), problemType) {
+		data, _ := io.ReadAll(resp.Body) // in memory
+		resp.Body = io.NopCloser(bytes.NewReader(data))
+		_ = json.Unmarshal(data, &p)
+	}
+	code := p.Code
+	if code == "" {
+		switch resp.StatusCode {
+		case http.StatusServiceUnavailable:
+			code = fault.Overloaded // says nothing of itself: assume it sheds
+		case http.StatusTooManyRequests:
+			code = fault.Limited
+		default:
+			code = fault.Internal
+		}
+	}
+	return &fault.Error{Code: code, Message: p.Detail, Cause: errors.New(resp.Status)}
+}
+
+func discard(resp *http.Response) {
+	if resp != nil {
+		_ = resp.Body.Close()
+	}
+}
+
+// long is the body of an answer that did not fit into memory.
+type long struct {
+	io.Reader
+	body   io.Closer
+	cancel context.CancelFunc
+}
+
+// Close ends the exchange with the instance.
+func (l *long) Close() error {
+	err := l.body.Close()
+	l.cancel()
+	return err
+}
