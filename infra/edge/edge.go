@@ -101,11 +101,9 @@ func (e *Edge) follow(registry *prometheus.Registry) error {
 	}
 	e.target = target.New(target.Options{
 		Service: e.opts.Service, Source: source, Metrics: target.NewMetrics(registry), Logger: e.log,
-		Drain: time.Second, // requests have had theirs when the target closes
-		// A frozen instance must leave time for another. The first answer of all
-		// after start-up may take as long as Consul does.
-		Retry:     target.Retry{TryShare: 0.4},
-		FirstWait: 2 * time.Second,
+		Drain:     time.Second, // requests have had theirs when the target closes
+		Retry:     target.Retry{Max: maxTries},
+		FirstWait: 2 * time.Second, // right after start-up Consul may take its time
 	})
 	e.defers(func() { _ = e.target.Close() })
 	return nil

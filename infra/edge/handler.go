@@ -36,8 +36,11 @@ func newHandler(o Options, t *target.Target, transport http.RoundTripper, tracer
 		places: make(chan struct{}, o.Limits.InFlight),
 	}
 	h.proxy = &httputil.ReverseProxy{
-		Rewrite:        rewrite(o.Service),
-		Transport:      &tripper{target: t, transport: transport, tracer: tracer, service: o.Service},
+		Rewrite: rewrite(o.Service),
+		Transport: &tripper{
+			target: t, transport: transport, tracer: tracer, service: o.Service,
+			readTry: o.Limits.ReadTry, writeTry: o.Limits.WriteTry,
+		},
 		ModifyResponse: h.answered,
 		ErrorHandler:   h.failed,
 		ErrorLog:       log.New(io.Discard, "", 0), // broken clients are in the metrics; the exchange is logged
@@ -96,8 +99,6 @@ func (h *handler) check(r *http.Request) (status int, err error) {
 	case headerSize(r) > h.limits.Header:
 		return http.StatusRequestHeaderFieldsTooLarge,
 			fault.New(fault.TooLarge, "the request's headers are over %d bytes", h.limits.Header)
-	case r.ContentLength > h.limits.Body:
-		return 0, h.tooLarge()
 	case !strings.HasPrefix(r.URL.Path, "/"):
 		return 0, fault.New(fault.Invalid, "the request names no path")
 	}
@@ -126,22 +127,39 @@ func (h *handler) read(w *recorder, r *http.Request, e *exchange) (status int, e
 	}
 	control := http.NewResponseController(w)
 	_ = control.SetReadDeadline(time.Now().Add(h.limits.BodyTime)) // only test recorders cannot
-	body, err := io.ReadAll(http.MaxBytesReader(w, r.Body, h.limits.Body))
-	// A deadline left standing would end the request's context when it passes.
-	_ = control.SetReadDeadline(time.Time{})
-	var tooLarge *http.MaxBytesError
-	switch {
-	case err == nil:
-		e.body = body
-		return 0, nil
-	case errors.As(err, &tooLarge):
+	if r.ContentLength > h.limits.Body {
+		h.discard(r)
 		return 0, h.tooLarge()
+	}
+	body, err := io.ReadAll(io.LimitReader(r.Body, h.limits.Body+1))
+	switch {
 	case errors.Is(err, os.ErrDeadlineExceeded):
 		return http.StatusRequestTimeout,
 			fault.Wrap(fault.Deadline, err, "the body did not arrive within %v", h.limits.BodyTime)
+	case err != nil:
+		return 0, fault.Wrap(fault.Invalid, err, "the body did not arrive whole")
+	case int64(len(body)) > h.limits.Body:
+		h.discard(r)
+		return 0, h.tooLarge()
 	}
-	return 0, fault.Wrap(fault.Invalid, err, "the body did not arrive whole")
+	// Left standing, the deadline would end the request's context when it passes.
+	// After a failure it stays: net/http still reads what is left of the body.
+	_ = control.SetReadDeadline(time.Time{})
+	e.body = body
+	return 0, nil
 }
+
+// discard reads on a little: a client that is still sending when the connection
+// closes gets a reset instead of the answer. Clients that asked first (Expect:
+// 100-continue) have not sent anything.
+func (h *handler) discard(r *http.Request) {
+	if r.Header.Get("Expect") == "" {
+		_, _ = io.Copy(io.Discard, io.LimitReader(r.Body, discardFactor*h.limits.Body))
+	}
+}
+
+// discardFactor times the body limit is read of a body that is refused.
+const discardFactor = 8
 
 // rewrite makes the request that instances see. Hop-by-hop and X-Forwarded-*
 // headers of the client are gone already; what else a client might forge goes

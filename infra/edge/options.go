@@ -28,15 +28,19 @@ type Options struct {
 // Limits bound what one client, or all of them, can take. A zero field means
 // its default.
 type Limits struct {
-	Body       int64         // bytes of a request body; 1 MiB
-	Header     int           // bytes of the request line and headers; 32 KiB
-	InFlight   int           // requests at once; 1024. More are answered 503 overloaded
-	Deadline   time.Duration // for the answer of the service, all tries included; 10 s
-	HeaderTime time.Duration // for the headers to arrive; 5 s
-	BodyTime   time.Duration // for the body to arrive; 5 s
-	IdleTime   time.Duration // of a kept connection; 60 s
-	WriteTime  time.Duration // for everything after the headers, until the client has read the answer; 30 s
-	Drain      time.Duration // for requests under way at the end; 7 s
+	Body     int64         // bytes of a request body; 1 MiB
+	Header   int           // bytes of the request line and headers; 32 KiB
+	InFlight int           // requests at once; 1024. More are answered 503 overloaded
+	Deadline time.Duration // for the answer of the service, all tries included; 10 s
+	// ReadTry and WriteTry are how long one instance may take while another could
+	// be asked: a frozen one must not use up the customer's patience. WriteTry is
+	// longer than the gateway's own deadline for an order, whose answer says more.
+	ReadTry, WriteTry time.Duration // 2 s, 6 s
+	HeaderTime        time.Duration // for the headers to arrive; 5 s
+	BodyTime          time.Duration // for the body to arrive; 5 s
+	IdleTime          time.Duration // of a kept connection; 60 s
+	WriteTime         time.Duration // for everything after the headers, until the client has read the answer; 30 s
+	Drain             time.Duration // for requests under way at the end; 7 s
 }
 
 func (o Options) withDefaults() Options {
@@ -54,7 +58,7 @@ func (o Options) withDefaults() Options {
 	setDefault(&l.Header, 32<<10)
 	setDefault(&l.InFlight, 1024)
 	for field, value := range map[*time.Duration]time.Duration{
-		&l.Deadline: 10 * time.Second, &l.HeaderTime: 5 * time.Second, &l.BodyTime: 5 * time.Second,
+		&l.Deadline: 10 * time.Second, &l.ReadTry: 2 * time.Second, &l.WriteTry: 6 * time.Second, &l.HeaderTime: 5 * time.Second, &l.BodyTime: 5 * time.Second,
 		&l.IdleTime: time.Minute, &l.WriteTime: 30 * time.Second, &l.Drain: 7 * time.Second,
 	} {
 		setDefault(field, value)

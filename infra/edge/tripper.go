@@ -42,6 +42,25 @@ type tripper struct {
 	transport http.RoundTripper
 	tracer    *zipkin.Tracer
 	service   string
+
+	readTry, writeTry time.Duration // of one try that is not the last
+}
+
+// maxTries is how many instances are asked for one request.
+const maxTries = 3
+
+// errSlow ends a try that took too long while another instance may be faster.
+var errSlow = errors.New("no answer in the time of one try")
+
+// patience is how long the n-th try of r may take; 0 is all the time there is.
+func (t *tripper) patience(r *http.Request, n int) time.Duration {
+	switch {
+	case n >= maxTries || !repeatable(r):
+		return 0
+	case r.Method == http.MethodPost:
+		return t.writeTry
+	}
+	return t.readTry
 }
 
 // RoundTrip returns the first final answer, or the last one there was.
@@ -53,7 +72,7 @@ func (t *tripper) RoundTrip(r *http.Request) (*http.Response, error) {
 	err := t.target.Do(r.Context(), call, func(ctx context.Context, m *target.Member) error {
 		e.tries++
 		_, err := traced(func(ctx context.Context, _ any) (any, error) {
-			resp, err := t.try(ctx, r, m.Addr(), e.body)
+			resp, err := t.try(ctx, r, m.Addr(), e)
 			if err != nil {
 				return nil, err
 			}
@@ -85,25 +104,27 @@ func repeatable(r *http.Request) bool {
 
 // try asks one instance. The answer's first maxKept bytes are here when it
 // returns; a longer answer goes on after the try's own time limit is over.
-func (t *tripper) try(ctx context.Context, r *http.Request, addr string, body []byte) (*http.Response, error) {
-	// r's context, not the try's: it must outlive the try for a long answer.
-	own, cancel := context.WithCancel(r.Context())
-	stop := context.AfterFunc(ctx, cancel)
-	resp, err := t.transport.RoundTrip(t.request(own, ctx, r, addr, body))
+func (t *tripper) try(ctx context.Context, r *http.Request, addr string, e *exchange) (*http.Response, error) {
+	own, cancel := context.WithCancelCause(r.Context()) // outlives the try for a long answer
+	if limit := t.patience(r, e.tries); limit > 0 {
+		defer time.AfterFunc(limit, func() { cancel(errSlow) }).Stop()
+	}
+	resp, err := t.transport.RoundTrip(t.request(own, ctx, r, addr, e.body))
 	if err != nil {
-		cancel()
-		return nil, t.broken(r.Context(), ctx, err)
+		err = broken(own, err)
+		cancel(nil)
+		return nil, err
 	}
 	head, err := io.ReadAll(io.LimitReader(resp.Body, maxKept))
 	if err != nil {
 		_ = resp.Body.Close()
-		cancel()
-		return nil, t.broken(r.Context(), ctx, err)
+		err = broken(own, err)
+		cancel(nil)
+		return nil, err
 	}
-	stop()
 	if len(head) < maxKept {
 		_ = resp.Body.Close()
-		cancel()
+		cancel(nil)
 		resp.Body = io.NopCloser(bytes.NewReader(head))
 	} else {
 		resp.Body = &long{Reader: io.MultiReader(bytes.NewReader(head), resp.Body), body: resp.Body, cancel: cancel}
@@ -128,14 +149,14 @@ func (t *tripper) request(own, try context.Context, r *http.Request, addr string
 	return out
 }
 
-// broken gives the failure of a connection its fault. The ends of the caller's
-// and the try's own time keep their identity: the target tells them apart.
-func (t *tripper) broken(caller, try context.Context, err error) error {
-	switch {
-	case caller.Err() != nil:
-		return caller.Err()
-	case try.Err() != nil:
-		return try.Err()
+// broken gives the failure of a connection its fault. The end of the caller's
+// own time keeps its identity: it says nothing about the instance.
+func broken(own context.Context, err error) error {
+	switch cause := context.Cause(own); {
+	case errors.Is(cause, errSlow):
+		return fault.Wrap(fault.Unavailable, errSlow, "the shop did not answer in time")
+	case cause != nil:
+		return cause
 	}
 	return fault.Wrap(fault.Unavailable, err,
 		"the connection to the shop broke; the request may have been served: repeat it with the same Idempotency-Key")
@@ -180,12 +201,12 @@ func discard(resp *http.Response) {
 type long struct {
 	io.Reader
 	body   io.Closer
-	cancel context.CancelFunc
+	cancel context.CancelCauseFunc
 }
 
 // Close ends the exchange with the instance.
 func (l *long) Close() error {
 	err := l.body.Close()
-	l.cancel()
+	l.cancel(nil)
 	return err
 }
