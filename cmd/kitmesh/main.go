@@ -31,7 +31,6 @@ var commands = []func() *cobra.Command{
 	newBrokerCommand,
 	newProviderCommand,
 	newEdgeCommand,
-	newEdgeCommand,
 	newLoadCommand,
 	newHealthCommand,
 	newFaultsCommand,
