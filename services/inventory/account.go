@@ -90,13 +90,13 @@ func (a *account) acquire(ctx context.Context) error {
 
 func (a *account) release() { <-a.turn }
 
-// await returns when the account has gone past seq.
+// await returns when the account has reached seq.
 func (a *account) await(ctx context.Context, seq uint64) error {
 	for {
 		a.mu.Lock()
 		now, changed := a.seq, a.changed
 		a.mu.Unlock()
-		if now > seq {
+		if now >= seq {
 			return nil
 		}
 		select {

@@ -123,28 +123,54 @@ func (l *Ledger) write(ctx context.Context, sku, key string, d decide) error {
 	defer a.release()
 	for {
 		v := a.view(key)
-		e, err := d(v)
-		if e == nil || err != nil {
-			return err
-		}
-		e.At = time.Now().UTC()
-		data, err := json.Marshal(e)
-		if err != nil {
-			return fmt.Errorf("inventory: %w", err)
-		}
-		seq, err := l.journal.Append(ctx, sku, data, v.seq)
-		if err == nil {
-			a.apply(seq, *e)
+		e, verdict := d(v)
+		if verdict == nil && e == nil {
 			return nil
 		}
-		if fault.CodeOf(err) != fault.Conflict {
-			return err
+		var seen uint64 // what the journal is known to have reached
+		if verdict != nil {
+			// A refusal, unlike an event, would not be stopped by the journal
+			// when this copy is behind.
+			if seen, err = l.last(ctx, sku); err != nil {
+				return err
+			}
+			if seen <= v.seq {
+				return verdict
+			}
+		} else {
+			if err = l.append(ctx, a, *e, v.seq); fault.CodeOf(err) != fault.Conflict {
+				return err
+			}
+			seen = v.seq + 1
 		}
-		if err := a.await(ctx, v.seq); err != nil {
+		if err := a.await(ctx, seen); err != nil {
 			return err
 		}
 		pause(ctx, rand.N(2*time.Millisecond))
 	}
+}
+
+// append writes e after the event after, and into the copy.
+func (l *Ledger) append(ctx context.Context, a *account, e event, after uint64) error {
+	e.At = time.Now().UTC()
+	data, err := json.Marshal(e)
+	if err != nil {
+		return fmt.Errorf("inventory: %w", err)
+	}
+	seq, err := l.journal.Append(ctx, e.Shelf.SKU, data, after)
+	if err == nil {
+		a.apply(seq, e)
+	}
+	return err
+}
+
+// last returns the sequence of the SKU's newest event, 0 when it has none.
+func (l *Ledger) last(ctx context.Context, sku string) (uint64, error) {
+	_, seq, err := l.journal.Last(ctx, sku)
+	if fault.CodeOf(err) == fault.NotFound {
+		return 0, nil
+	}
+	return seq, err
 }
 
 // pause waits for d or until ctx ends.
