@@ -1,0 +1,33 @@
+// Orders takes orders and sees them through, whichever instance dies.
+package main
+
+import (
+	"github.com/kitmesh/kitmesh/cmd/internal/app"
+	endpoints "github.com/kitmesh/kitmesh/endpoints/orders"
+	"github.com/kitmesh/kitmesh/services/orders"
+	inventorytransport "github.com/kitmesh/kitmesh/transports/inventory"
+	transport "github.com/kitmesh/kitmesh/transports/orders"
+	paymentstransport "github.com/kitmesh/kitmesh/transports/payments"
+	pricingtransport "github.com/kitmesh/kitmesh/transports/pricing"
+	shippingtransport "github.com/kitmesh/kitmesh/transports/shipping"
+)
+
+func main() {
+	app.Main("orders", func(a *app.App) error {
+		journal, err := a.Journal("orders")
+		if err != nil {
+			return err
+		}
+		service := orders.New(journal, orders.Ports{
+			Inventory: inventory{inventorytransport.Client(a.Client("inventory"))},
+			Payments:  payments{paymentstransport.Client(a.Client("payments"))},
+			Shipping:  shipping{shippingtransport.Client(a.Client("shipping"))},
+			Pricing:   pricing{pricingtransport.Client(a.Client("pricing"))},
+		}, orders.Options{Logger: a.Logger})
+		a.Go("saga", service.Run)
+		set := endpoints.New(service, a.Server())
+		transport.Register(a.RPC(), set)
+		a.REST(transport.Routes(set))
+		return nil
+	})
+}
