@@ -8,7 +8,6 @@ import (
 	endpoints "github.com/kitmesh/kitmesh/endpoints/catalog"
 	"github.com/kitmesh/kitmesh/services/catalog"
 	"github.com/kitmesh/kitmesh/transports/internal/wiretest"
-	"github.com/kitmesh/kitmesh/transports/rpc"
 )
 
 // TestContract runs one suite against the service itself, against its gRPC
@@ -16,18 +15,18 @@ import (
 func TestContract(t *testing.T) {
 	var fake wiretest.Fake
 	set := endpoints.New(endpoints.Set{
-		ListEndpoint: fake.Endpoint,
-		GetEndpoint:  fake.Endpoint,
-	}, wiretest.Plain)
+		ListEndpoint: fake.Method("List"),
+		GetEndpoint:  fake.Method("Get"),
+	}, fake.Wrap)
 	conn := wiretest.GRPC(t, func(s grpc.ServiceRegistrar) { Register(s, set) })
 	for name, svc := range map[string]catalog.Service{
 		"direct": set,
-		"grpc":   Client(rpc.Direct(conn)),
+		"grpc":   Client(fake.Direct(conn)),
 		"rest":   overREST(wiretest.REST(t, Routes(set))),
 	} {
 		t.Run(name, func(t *testing.T) {
-			wiretest.Method(t, &fake, "List", svc.List)
-			wiretest.Method(t, &fake, "Get", svc.Get)
+			wiretest.Method(t, &fake, "catalog.List", svc.List)
+			wiretest.Method(t, &fake, "catalog.Get", svc.Get)
 		})
 	}
 }

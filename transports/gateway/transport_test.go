@@ -28,11 +28,11 @@ import (
 func TestContract(t *testing.T) {
 	var fake wiretest.Fake
 	set := endpoints.New(endpoints.Set{
-		BrowseEndpoint:     fake.Endpoint,
-		ProductEndpoint:    fake.Endpoint,
-		PlaceOrderEndpoint: chosen(fake.Endpoint),
-		GetOrderEndpoint:   fake.Endpoint,
-	}, wiretest.Plain)
+		BrowseEndpoint:     fake.Method("Browse"),
+		ProductEndpoint:    fake.Method("Product"),
+		PlaceOrderEndpoint: chosen(fake.Method("PlaceOrder")),
+		GetOrderEndpoint:   fake.Method("GetOrder"),
+	}, fake.Wrap)
 	base := wiretest.REST(t, Routes(set))
 	for name, svc := range map[string]gateway.Service{
 		"direct": set,
@@ -44,12 +44,12 @@ func TestContract(t *testing.T) {
 		},
 	} {
 		t.Run(name, func(t *testing.T) {
-			wiretest.Method(t, &fake, "Browse", svc.Browse)
-			wiretest.Method(t, &fake, "Product", svc.Product)
-			wiretest.Method(t, &fake, "PlaceOrder", func(ctx context.Context, r placeOrder) (gateway.Order, error) {
+			wiretest.Method(t, &fake, "gateway.Browse", svc.Browse)
+			wiretest.Method(t, &fake, "gateway.Product", svc.Product)
+			wiretest.Method(t, &fake, "gateway.PlaceOrder", func(ctx context.Context, r placeOrder) (gateway.Order, error) {
 				return svc.PlaceOrder(ctx, gateway.PlaceOrderRequest{Key: r.Key, Lines: r.Lines, TraceID: "the caller's"})
 			})
-			wiretest.Method(t, &fake, "GetOrder", svc.GetOrder)
+			wiretest.Method(t, &fake, "gateway.GetOrder", svc.GetOrder)
 		})
 	}
 }

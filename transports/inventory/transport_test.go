@@ -8,7 +8,6 @@ import (
 	endpoints "github.com/kitmesh/kitmesh/endpoints/inventory"
 	"github.com/kitmesh/kitmesh/services/inventory"
 	"github.com/kitmesh/kitmesh/transports/internal/wiretest"
-	"github.com/kitmesh/kitmesh/transports/rpc"
 )
 
 // TestContract runs one suite against the service itself, against its gRPC
@@ -16,22 +15,22 @@ import (
 func TestContract(t *testing.T) {
 	var fake wiretest.Fake
 	set := endpoints.New(endpoints.Set{
-		ReserveEndpoint: fake.Endpoint,
-		CommitEndpoint:  fake.Endpoint,
-		ReleaseEndpoint: fake.Endpoint,
-		StockEndpoint:   fake.Endpoint,
-	}, wiretest.Plain)
+		ReserveEndpoint: fake.Method("Reserve"),
+		CommitEndpoint:  fake.Method("Commit"),
+		ReleaseEndpoint: fake.Method("Release"),
+		StockEndpoint:   fake.Method("Stock"),
+	}, fake.Wrap)
 	conn := wiretest.GRPC(t, func(s grpc.ServiceRegistrar) { Register(s, set) })
 	for name, svc := range map[string]inventory.Service{
 		"direct": set,
-		"grpc":   Client(rpc.Direct(conn)),
+		"grpc":   Client(fake.Direct(conn)),
 		"rest":   overREST(wiretest.REST(t, Routes(set))),
 	} {
 		t.Run(name, func(t *testing.T) {
-			wiretest.Method(t, &fake, "Reserve", svc.Reserve)
-			wiretest.Method(t, &fake, "Commit", svc.Commit)
-			wiretest.Method(t, &fake, "Release", svc.Release)
-			wiretest.Method(t, &fake, "Stock", svc.Stock)
+			wiretest.Method(t, &fake, "inventory.Reserve", svc.Reserve)
+			wiretest.Method(t, &fake, "inventory.Commit", svc.Commit)
+			wiretest.Method(t, &fake, "inventory.Release", svc.Release)
+			wiretest.Method(t, &fake, "inventory.Stock", svc.Stock)
 		})
 	}
 }

@@ -8,7 +8,6 @@ import (
 	endpoints "github.com/kitmesh/kitmesh/endpoints/orders"
 	"github.com/kitmesh/kitmesh/services/orders"
 	"github.com/kitmesh/kitmesh/transports/internal/wiretest"
-	"github.com/kitmesh/kitmesh/transports/rpc"
 )
 
 // TestContract runs one suite against the service itself, against its gRPC
@@ -16,20 +15,20 @@ import (
 func TestContract(t *testing.T) {
 	var fake wiretest.Fake
 	set := endpoints.New(endpoints.Set{
-		PlaceEndpoint: fake.Endpoint,
-		GetEndpoint:   fake.Endpoint,
-		ListEndpoint:  fake.Endpoint,
-	}, wiretest.Plain)
+		PlaceEndpoint: fake.Method("Place"),
+		GetEndpoint:   fake.Method("Get"),
+		ListEndpoint:  fake.Method("List"),
+	}, fake.Wrap)
 	conn := wiretest.GRPC(t, func(s grpc.ServiceRegistrar) { Register(s, set) })
 	for name, svc := range map[string]orders.Service{
 		"direct": set,
-		"grpc":   Client(rpc.Direct(conn)),
+		"grpc":   Client(fake.Direct(conn)),
 		"rest":   overREST(wiretest.REST(t, Routes(set))),
 	} {
 		t.Run(name, func(t *testing.T) {
-			wiretest.Method(t, &fake, "Place", svc.Place)
-			wiretest.Method(t, &fake, "Get", svc.Get)
-			wiretest.Method(t, &fake, "List", svc.List)
+			wiretest.Method(t, &fake, "orders.Place", svc.Place)
+			wiretest.Method(t, &fake, "orders.Get", svc.Get)
+			wiretest.Method(t, &fake, "orders.List", svc.List)
 		})
 	}
 }

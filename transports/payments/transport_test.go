@@ -8,7 +8,6 @@ import (
 	endpoints "github.com/kitmesh/kitmesh/endpoints/payments"
 	"github.com/kitmesh/kitmesh/services/payments"
 	"github.com/kitmesh/kitmesh/transports/internal/wiretest"
-	"github.com/kitmesh/kitmesh/transports/rpc"
 )
 
 // TestContract runs one suite against the service itself, against its gRPC
@@ -16,20 +15,20 @@ import (
 func TestContract(t *testing.T) {
 	var fake wiretest.Fake
 	set := endpoints.New(endpoints.Set{
-		AuthoriseEndpoint: fake.Endpoint,
-		CaptureEndpoint:   fake.Endpoint,
-		VoidEndpoint:      fake.Endpoint,
-	}, wiretest.Plain)
+		AuthoriseEndpoint: fake.Method("Authorise"),
+		CaptureEndpoint:   fake.Method("Capture"),
+		VoidEndpoint:      fake.Method("Void"),
+	}, fake.Wrap)
 	conn := wiretest.GRPC(t, func(s grpc.ServiceRegistrar) { Register(s, set) })
 	for name, svc := range map[string]payments.Service{
 		"direct": set,
-		"grpc":   Client(rpc.Direct(conn)),
+		"grpc":   Client(fake.Direct(conn)),
 		"rest":   overREST(wiretest.REST(t, Routes(set))),
 	} {
 		t.Run(name, func(t *testing.T) {
-			wiretest.Method(t, &fake, "Authorise", svc.Authorise)
-			wiretest.Method(t, &fake, "Capture", svc.Capture)
-			wiretest.Method(t, &fake, "Void", svc.Void)
+			wiretest.Method(t, &fake, "payments.Authorise", svc.Authorise)
+			wiretest.Method(t, &fake, "payments.Capture", svc.Capture)
+			wiretest.Method(t, &fake, "payments.Void", svc.Void)
 		})
 	}
 }

@@ -8,7 +8,6 @@ import (
 	endpoints "github.com/kitmesh/kitmesh/endpoints/pricing"
 	"github.com/kitmesh/kitmesh/services/pricing"
 	"github.com/kitmesh/kitmesh/transports/internal/wiretest"
-	"github.com/kitmesh/kitmesh/transports/rpc"
 )
 
 // TestContract runs one suite against the service itself, against its gRPC
@@ -16,16 +15,16 @@ import (
 func TestContract(t *testing.T) {
 	var fake wiretest.Fake
 	set := endpoints.New(endpoints.Set{
-		QuoteEndpoint: fake.Endpoint,
-	}, wiretest.Plain)
+		QuoteEndpoint: fake.Method("Quote"),
+	}, fake.Wrap)
 	conn := wiretest.GRPC(t, func(s grpc.ServiceRegistrar) { Register(s, set) })
 	for name, svc := range map[string]pricing.Service{
 		"direct": set,
-		"grpc":   Client(rpc.Direct(conn)),
+		"grpc":   Client(fake.Direct(conn)),
 		"rest":   overREST(wiretest.REST(t, Routes(set))),
 	} {
 		t.Run(name, func(t *testing.T) {
-			wiretest.Method(t, &fake, "Quote", svc.Quote)
+			wiretest.Method(t, &fake, "pricing.Quote", svc.Quote)
 		})
 	}
 }

@@ -98,7 +98,6 @@ func TestLibraryErrors(t *testing.T) {
 		{context.Canceled, fault.Canceled},
 		{status.Error(codes.Unavailable, "10.0.0.1"), fault.Unavailable},
 		{errors.New("10.0.0.1"), fault.Internal},
-		{fault.New(fault.NotFound, "\xff\xfe"), fault.NotFound}, // must still marshal
 	} {
 		got := rpc.Fault(rpc.Status(fmt.Errorf("wrapped: %w", tc.err)))
 		if fault.CodeOf(got) != tc.want || strings.Contains(fault.MessageOf(got), "10.0.0.1") {
@@ -190,6 +189,16 @@ func TestWrongTypes(t *testing.T) {
 	}
 	if _, err := client.GetEndpoint(t.Context(), 42); err == nil {
 		t.Error("request: no error")
+	}
+}
+
+// TestMessageOfAnyBytes: a message that is no UTF-8 cannot be marshalled, and
+// the details would be lost with it.
+func TestMessageOfAnyBytes(t *testing.T) {
+	conn := serve(t, func(context.Context, any) (any, error) { return nil, fault.New(fault.KeyReused, "key \xff") })
+	_, err := transport.Client(rpc.Direct(conn)).Get(t.Context(), catalog.GetRequest{SKU: "tea"})
+	if fault.CodeOf(err) != fault.KeyReused || fault.MessageOf(err) != "key \uFFFD" {
+		t.Errorf("%q %q", fault.CodeOf(err), fault.MessageOf(err))
 	}
 }
 

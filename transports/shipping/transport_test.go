@@ -8,7 +8,6 @@ import (
 	endpoints "github.com/kitmesh/kitmesh/endpoints/shipping"
 	"github.com/kitmesh/kitmesh/services/shipping"
 	"github.com/kitmesh/kitmesh/transports/internal/wiretest"
-	"github.com/kitmesh/kitmesh/transports/rpc"
 )
 
 // TestContract runs one suite against the service itself, against its gRPC
@@ -16,20 +15,20 @@ import (
 func TestContract(t *testing.T) {
 	var fake wiretest.Fake
 	set := endpoints.New(endpoints.Set{
-		QuoteEndpoint:    fake.Endpoint,
-		DispatchEndpoint: fake.Endpoint,
-		CancelEndpoint:   fake.Endpoint,
-	}, wiretest.Plain)
+		QuoteEndpoint:    fake.Method("Quote"),
+		DispatchEndpoint: fake.Method("Dispatch"),
+		CancelEndpoint:   fake.Method("Cancel"),
+	}, fake.Wrap)
 	conn := wiretest.GRPC(t, func(s grpc.ServiceRegistrar) { Register(s, set) })
 	for name, svc := range map[string]shipping.Service{
 		"direct": set,
-		"grpc":   Client(rpc.Direct(conn)),
+		"grpc":   Client(fake.Direct(conn)),
 		"rest":   overREST(wiretest.REST(t, Routes(set))),
 	} {
 		t.Run(name, func(t *testing.T) {
-			wiretest.Method(t, &fake, "Quote", svc.Quote)
-			wiretest.Method(t, &fake, "Dispatch", svc.Dispatch)
-			wiretest.Method(t, &fake, "Cancel", svc.Cancel)
+			wiretest.Method(t, &fake, "shipping.Quote", svc.Quote)
+			wiretest.Method(t, &fake, "shipping.Dispatch", svc.Dispatch)
+			wiretest.Method(t, &fake, "shipping.Cancel", svc.Cancel)
 		})
 	}
 }

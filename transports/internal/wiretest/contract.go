@@ -4,54 +4,84 @@ import (
 	"context"
 	"errors"
 	"math/rand"
+	"strings"
 	"sync"
 	"testing"
 	"time"
 
 	"github.com/go-kit/kit/endpoint"
+	"google.golang.org/grpc"
 
 	"github.com/kitmesh/kitmesh/services/fault"
+	"github.com/kitmesh/kitmesh/transports/rpc"
 )
 
 // Plain is an endpoints.Wrapper that adds nothing.
 func Plain(_ string, e endpoint.Endpoint) endpoint.Endpoint { return e }
 
 // Fake is the service behind a contract suite: it remembers the last request
-// and answers as told.
+// and the names it passed by, and answers as told.
 type Fake struct {
 	mu       sync.Mutex
 	seen     any
+	names    []string
 	response any
 	err      error
 }
 
-// Endpoint is every endpoint of the fake.
-func (f *Fake) Endpoint(_ context.Context, request any) (any, error) {
+// Method is the fake's own endpoint of the named method, such as "Get".
+func (f *Fake) Method(name string) endpoint.Endpoint {
+	return func(_ context.Context, request any) (any, error) {
+		f.mu.Lock()
+		defer f.mu.Unlock()
+		f.seen, f.names = request, append(f.names, name)
+		return f.response, f.err
+	}
+}
+
+// Wrap is an endpoints.Wrapper that notes the name it was called with.
+func (f *Fake) Wrap(method string, e endpoint.Endpoint) endpoint.Endpoint {
+	return func(ctx context.Context, request any) (any, error) {
+		f.note(method)
+		return e(ctx, request)
+	}
+}
+
+// Direct is rpc.Direct that notes the name it was called with.
+func (f *Fake) Direct(conn grpc.ClientConnInterface) rpc.Dialer {
+	return func(method string, dial func(grpc.ClientConnInterface) endpoint.Endpoint) endpoint.Endpoint {
+		return f.Wrap(method, dial(conn))
+	}
+}
+
+func (f *Fake) note(name string) {
 	f.mu.Lock()
 	defer f.mu.Unlock()
-	f.seen = request
-	return f.response, f.err
+	f.names = append(f.names, name)
 }
 
 // Answer sets what the next calls return.
 func (f *Fake) Answer(response any, err error) {
 	f.mu.Lock()
 	defer f.mu.Unlock()
-	f.seen, f.response, f.err = nil, response, err
+	f.seen, f.names, f.response, f.err = nil, nil, response, err
 }
 
-// Seen returns the last request since Answer, nil if there was none.
-func (f *Fake) Seen() any {
+// Seen returns the last request since Answer, nil if there was none, and the
+// names that it passed by: those of rings and the fake's own, last.
+func (f *Fake) Seen() (request any, names []string) {
 	f.mu.Lock()
 	defer f.mu.Unlock()
-	return f.seen
+	return f.seen, f.names
 }
 
 // Method runs one method's contract over whatever call goes through: requests
 // and responses arrive unchanged, faults with their code, message and earliest
-// retry, and errors without a code are hidden.
-func Method[Req, Resp any](t *testing.T, fake *Fake, name string, call func(context.Context, Req) (Resp, error)) {
+// retry, and errors without a code are hidden. The method is named like
+// "catalog.Get", as the rings must be.
+func Method[Req, Resp any](t *testing.T, fake *Fake, method string, call func(context.Context, Req) (Resp, error)) {
 	t.Helper()
+	service, name, _ := strings.Cut(method, ".")
 	t.Run(name, func(t *testing.T) {
 		ctx, cancel := context.WithTimeout(t.Context(), 30*time.Second)
 		defer cancel()
@@ -63,8 +93,18 @@ func Method[Req, Resp any](t *testing.T, fake *Fake, name string, call func(cont
 			if err != nil {
 				t.Fatalf("%+v fails: %v", req, err)
 			}
-			if seen := fake.Seen(); !Equal(seen, req) {
+			seen, names := fake.Seen()
+			if !Equal(seen, req) {
 				t.Fatalf("request arrives as\n%+v, want\n%+v", seen, req)
+			}
+			own := names[len(names)-1]
+			for _, ring := range names[:len(names)-1] {
+				if ring != service+"."+name {
+					t.Fatalf("a ring is named %q, want %q", ring, service+"."+name)
+				}
+			}
+			if own != name || len(names) < 2 {
+				t.Fatalf("arrives at %q, want %q", names, name)
 			}
 			if !Equal(got, want) {
 				t.Fatalf("response arrives as\n%+v, want\n%+v", got, want)
