@@ -2,6 +2,7 @@ package orders_test
 
 import (
 	"context"
+	"fmt"
 	"path/filepath"
 	"sync"
 	"testing"
@@ -22,7 +23,7 @@ func TestMain(m *testing.M) { goleak.VerifyTestMain(m) }
 // shop is everything around orders, for real: broker, provider and the three
 // services the saga runs over. Only pricing is a stub.
 type shop struct {
-	t        *testing.T
+	t        testing.TB
 	client   *broker.Client
 	provider *provider.Client
 	stock    *inventory.Ledger
@@ -31,7 +32,7 @@ type shop struct {
 	initial  map[string]int
 }
 
-func newShop(t *testing.T, o provider.Options) *shop {
+func newShop(t testing.TB, o provider.Options) *shop {
 	t.Helper()
 	b, err := broker.Start(t.Context(), broker.ServerOptions{Dir: t.TempDir()})
 	must(t, err)
@@ -41,6 +42,9 @@ func newShop(t *testing.T, o provider.Options) *shop {
 	must(t, err)
 	t.Cleanup(func() { must(t, p.Stop()) })
 	s := &shop{t: t, initial: map[string]int{"cup": 1000, "tea": 1000, "limited-pot": 3}}
+	for i := range 200 {
+		s.initial[fmt.Sprint("sku-", i)] = 100
+	}
 	s.client, err = broker.Connect(t.Context(), b.URL(), broker.Options{Name: t.Name()})
 	must(t, err)
 	t.Cleanup(s.client.Close)
@@ -137,7 +141,7 @@ func (s *shop) audit() {
 	}
 }
 
-func must(t *testing.T, err error) {
+func must(t testing.TB, err error) {
 	t.Helper()
 	if err != nil {
 		t.Fatal(err)

@@ -16,7 +16,7 @@ import (
 
 func notFound(sku string) error { return fault.New(fault.NotFound, "there is no SKU %q", sku) }
 
-func decode(t *testing.T, event []byte) (orders.Order, int) {
+func decode(t testing.TB, event []byte) (orders.Order, int) {
 	t.Helper()
 	var r struct {
 		orders.Order
