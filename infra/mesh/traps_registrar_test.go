@@ -112,6 +112,7 @@ func killIsNoticed(t *testing.T, newR newRegistrar) string {
 	if !eventually(10*time.Second, func() bool { return passing(client) }) {
 		return "never registered"
 	}
+	consul.Settle()
 	_ = child.Process.Kill()
 	start := time.Now()
 	noticed := eventually(1100*time.Millisecond, func() bool { return !passing(client) })

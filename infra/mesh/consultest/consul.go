@@ -30,8 +30,9 @@ type Consul struct {
 	args []string
 	log  string
 
-	mu  sync.Mutex
-	cmd *exec.Cmd
+	mu     sync.Mutex
+	cmd    *exec.Cmd
+	booted time.Time
 }
 
 // Start runs a Consul until the test ends. It fails the test if the binary is
@@ -116,8 +117,18 @@ func (c *Consul) Boot() {
 		c.tb.Fatalf("start consul: %v", err)
 	}
 	c.mu.Lock()
-	c.cmd = cmd
+	c.cmd, c.booted = cmd, time.Now()
 	c.mu.Unlock()
+}
+
+// Settle waits until a new Consul shows changes of checks at once. In the first
+// seconds after its election the agent holds them back, up to 3 s, before its
+// first full synchronisation; registrations are not affected.
+func (c *Consul) Settle() {
+	c.mu.Lock()
+	age := time.Since(c.booted)
+	c.mu.Unlock()
+	time.Sleep(5*time.Second - age)
 }
 
 // AwaitReady waits until Consul can be written to.

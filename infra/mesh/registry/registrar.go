@@ -106,9 +106,8 @@ func (r *Registrar) Drain(ctx context.Context) error {
 	if r.known {
 		r.sayGoodbye(ctx)
 	}
-	err := r.consul.Agent().ServiceDeregisterOpts(r.reg.ID, (&api.QueryOptions{}).WithContext(ctx))
-	if err != nil && !forgotten(err) {
-		return fmt.Errorf("deregister %s: %w", r.reg.ID, err)
+	if err := Forget(ctx, r.consul, r.reg.ID); err != nil {
+		return err
 	}
 	r.known = false
 	r.log.Info("deregistered")
@@ -228,6 +227,18 @@ func (r *Registrar) Deregister() {
 	}
 	r.stop()
 	<-r.done
+}
+
+// Forget removes the entry of an instance that cannot do it itself any more: a
+// supervisor calls it for the ones it found dead. An unknown id is no error.
+func Forget(ctx context.Context, consul *api.Client, id string) error {
+	ctx, cancel := context.WithTimeout(ctx, leaveTimeout)
+	defer cancel()
+	err := consul.Agent().ServiceDeregisterOpts(id, (&api.QueryOptions{}).WithContext(ctx))
+	if err != nil && !forgotten(err) {
+		return fmt.Errorf("deregister %s: %w", id, err)
+	}
+	return nil
 }
 
 // forgotten reports whether Consul answered that it does not know the check or

@@ -250,6 +250,27 @@ func TestGoKitRegistrar(t *testing.T) {
 	}
 }
 
+func TestForget(t *testing.T) {
+	t.Parallel()
+	consul := consultest.Start(t)
+	client := consul.Client()
+	if err := client.Agent().ServiceRegister(&api.AgentServiceRegistration{ID: "catalog-9", Name: "catalog"}); err != nil {
+		t.Fatal(err)
+	}
+	for range 2 { // the second time it is unknown
+		if err := registry.Forget(t.Context(), client, "catalog-9"); err != nil {
+			t.Errorf("Forget: %v", err)
+		}
+	}
+	if all, _, _ := client.Health().Service("catalog", "", false, nil); len(all) != 0 {
+		t.Errorf("%d entries left", len(all))
+	}
+	consul.Pause()
+	if err := registry.Forget(t.Context(), client, "catalog-9"); err == nil {
+		t.Error("a frozen Consul forgot")
+	}
+}
+
 func TestImpossibleRegistrations(t *testing.T) {
 	t.Parallel()
 	for name, change := range map[string]func(*registry.Registration){
