@@ -87,7 +87,7 @@ func BuildConsul(ctx context.Context, bin, path, mark string, out Output) error 
 	if err != nil {
 		return errors.New("no Consul here and no Go to build it; install Consul 1.15 or later, or Go, or pass --consul URL")
 	}
-	lock, err := waitLock(ctx, path+".lock", 20*time.Minute)
+	lock, err := waitLock(ctx, filepath.Join(filepath.Dir(path), ".consul.lock"), 20*time.Minute)
 	if err != nil {
 		return fmt.Errorf("wait for another build of Consul: %w", err)
 	}

@@ -85,7 +85,8 @@ const supervisorName = "supervisor"
 // The order of stopping: who asks goes before who answers, and Consul last, so
 // that everybody can deregister.
 const (
-	tierFront = iota // load, edge, gateway
+	tierLoad  = iota // customers leave before the shop closes
+	tierFront        // edge, gateway
 	tierService
 	tierPart // provider, broker, zipkin
 	tierConsul
@@ -94,7 +95,9 @@ const (
 
 func tierOf(name, service string) int {
 	switch {
-	case name == "load", name == "edge", service == "gateway":
+	case name == "load":
+		return tierLoad
+	case name == "edge", service == "gateway":
 		return tierFront
 	case service != "":
 		return tierService

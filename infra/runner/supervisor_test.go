@@ -93,7 +93,7 @@ func TestChildThatKeepsDyingGetsNewPorts(t *testing.T) {
 func TestStopAsksCallersFirstAndConsulLast(t *testing.T) {
 	s := testSupervisor(t)
 	ends := filepath.Join(t.TempDir(), "ends")
-	want := []string{"edge", "catalog-1", "broker", "consul"}
+	want := []string{"load", "edge", "catalog-1", "broker", "consul"}
 	for _, name := range want {
 		sp := standIn(name, "serve", "KITMESH_TEST_ENDS="+ends)
 		if name == "catalog-1" {

@@ -68,7 +68,7 @@ func fetchZipkin(ctx context.Context, t zipkinTools, keep, mark string, out Outp
 	if _, err := os.Stat(jar); err == nil {
 		return jar, nil // checked when it was put there
 	}
-	lock, err := waitLock(ctx, jar+".lock", 10*time.Minute)
+	lock, err := waitLock(ctx, filepath.Join(keep, ".zipkin.lock"), 10*time.Minute)
 	if err != nil {
 		return "", fmt.Errorf("wait for another fetch of Zipkin: %w", err)
 	}
