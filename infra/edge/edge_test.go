@@ -333,7 +333,7 @@ func TestLongAnswerThatBreaksIsNotSpliced(t *testing.T) {
 func TestFrozenInstanceLeavesTimeForAnother(t *testing.T) {
 	frozen, alive := newGateway(t, "frozen"), newGateway(t, "alive")
 	frozen.set(func(_ http.ResponseWriter, r *http.Request) { <-r.Context().Done() })
-	e := start(t, Options{Limits: Limits{ReadTry: 50 * time.Millisecond}}, frozen, alive)
+	e := start(t, Options{Limits: Limits{ReadTry: 300 * time.Millisecond}}, frozen, alive)
 	for range 4 {
 		if got := ask(t, e, "GET", "/v1/products", ""); got.text != "alive" {
 			t.Fatalf("%d %s", got.StatusCode, got.text)

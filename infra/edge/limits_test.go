@@ -66,10 +66,10 @@ func TestSlowHeaders(t *testing.T) {
 func TestSlowAnswerAfterBody(t *testing.T) {
 	g := newGateway(t, "g")
 	g.set(func(w http.ResponseWriter, _ *http.Request) {
-		time.Sleep(200 * time.Millisecond)
+		time.Sleep(800 * time.Millisecond)
 		fmt.Fprint(w, "late")
 	})
-	e := start(t, Options{Limits: Limits{BodyTime: 50 * time.Millisecond}}, g)
+	e := start(t, Options{Limits: Limits{BodyTime: 400 * time.Millisecond}}, g)
 	if got := ask(t, e, "POST", "/v1/orders", "{}"); got.text != "late" {
 		t.Errorf("%d %s", got.StatusCode, got.text)
 	}
