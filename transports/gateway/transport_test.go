@@ -289,6 +289,27 @@ func TestReusedKey(t *testing.T) {
 	}
 }
 
+// TestLargeBodyOverTheWire: the sender of a body that is too large reads the
+// problem instead of a broken connection.
+func TestLargeBodyOverTheWire(t *testing.T) {
+	base := wiretest.HTTP(t, open(t))
+	r, err := http.NewRequestWithContext(t.Context(), http.MethodPost, base+"/v1/orders", strings.NewReader(strings.Repeat(" ", 2<<20)))
+	if err != nil {
+		t.Fatal(err)
+	}
+	r.Header.Set("Content-Type", "application/json")
+	r.Header.Set("Idempotency-Key", "1")
+	resp, err := http.DefaultClient.Do(r)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer resp.Body.Close()
+	var p rest.Problem
+	if err := json.NewDecoder(resp.Body).Decode(&p); err != nil || resp.StatusCode != http.StatusRequestEntityTooLarge || p.Code != fault.TooLarge {
+		t.Errorf("%d %+v, %v", resp.StatusCode, p, err)
+	}
+}
+
 // TestDocumentIsComplete: every route is in the document, and every operation
 // of the document is a route.
 func TestDocumentIsComplete(t *testing.T) {

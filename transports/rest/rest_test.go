@@ -81,7 +81,7 @@ func TestLibraryErrors(t *testing.T) {
 		{"deadline", context.DeadlineExceeded, 504},
 		{"canceled", context.Canceled, 499},
 		{"status", status.Error(codes.NotFound, "no tea at 10.0.0.1"), 404},
-		{"status of ours", rpc.Status(fault.New(fault.KeyReused, "another body")), 409},
+		{"status of ours", rpc.Status(fault.New(fault.KeyReused, "another body")), 422},
 		{"unknown", errors.New("dial 10.0.0.1"), 500},
 	} {
 		t.Run(tc.name, func(t *testing.T) {

@@ -1,8 +1,6 @@
 package rpc
 
 import (
-	"errors"
-	"slices"
 	"strings"
 
 	"google.golang.org/genproto/googleapis/rpc/errdetails"
@@ -14,9 +12,6 @@ import (
 	"github.com/kitmesh/kitmesh/services/fault"
 	"github.com/kitmesh/kitmesh/transports/internal/foreign"
 )
-
-// domain marks the statuses that carry one of our codes.
-const domain = "kitmesh"
 
 // statusCodes gives every fault the code that foreign clients and proxies
 // understand; our own read the exact one from the status's details.
@@ -49,7 +44,7 @@ func Status(err error) error {
 	code := fault.CodeOf(err)
 	// A status with invalid UTF-8 cannot be marshalled and would lose its details.
 	s := status.New(statusCodes[code], strings.ToValidUTF8(fault.MessageOf(err), "\uFFFD"))
-	details := []protoadapt.MessageV1{&errdetails.ErrorInfo{Reason: string(code), Domain: domain}}
+	details := []protoadapt.MessageV1{&errdetails.ErrorInfo{Reason: string(code), Domain: foreign.Domain}}
 	if after := fault.RetryAfterOf(err); after > 0 {
 		details = append(details, &errdetails.RetryInfo{RetryDelay: durationpb.New(after)})
 	}
@@ -63,26 +58,4 @@ func Status(err error) error {
 // with, which keeps err as its cause. An error that no service of ours made,
 // such as a refused connection, gets the fault its gRPC code suggests and a
 // message without addresses.
-func Fault(err error) error {
-	// status.FromError would make the text of the wrappers the message.
-	var answered interface{ GRPCStatus() *status.Status }
-	if !errors.As(err, &answered) || answered.GRPCStatus().Code() == codes.OK {
-		return foreign.Fault(err)
-	}
-	s := answered.GRPCStatus()
-	f := fault.Error{Message: s.Message(), Cause: err}
-	for _, detail := range s.Details() {
-		switch d := detail.(type) {
-		case *errdetails.ErrorInfo:
-			if d.GetDomain() == domain && slices.Contains(fault.Codes(), fault.Code(d.GetReason())) {
-				f.Code = fault.Code(d.GetReason())
-			}
-		case *errdetails.RetryInfo:
-			f.RetryAfter = max(d.GetRetryDelay().AsDuration(), 0)
-		}
-	}
-	if f.Code == "" {
-		return foreign.FromStatus(s, err)
-	}
-	return &f
-}
+func Fault(err error) error { return foreign.Fault(err) }

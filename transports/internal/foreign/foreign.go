@@ -6,15 +6,20 @@ package foreign
 import (
 	"context"
 	"errors"
+	"slices"
 
 	"github.com/afex/hystrix-go/hystrix"
 	"github.com/go-kit/kit/ratelimit"
 	"github.com/sony/gobreaker"
+	"google.golang.org/genproto/googleapis/rpc/errdetails"
 	"google.golang.org/grpc/codes"
 	"google.golang.org/grpc/status"
 
 	"github.com/kitmesh/kitmesh/services/fault"
 )
+
+// Domain marks the statuses that carry one of our codes in their details.
+const Domain = "kitmesh"
 
 // Fault returns err as it is when it carries a code already (a fault or a
 // context error), a fault that wraps it when a library we know made it, and
@@ -33,18 +38,42 @@ func Fault(err error) error {
 	case errors.Is(err, hystrix.ErrTimeout):
 		return fault.Wrap(fault.Deadline, err, "the deadline passed before the answer was ready")
 	}
-	if s, ok := status.FromError(err); ok {
-		return FromStatus(s, err)
+	// status.FromError would make the text of the wrappers the message.
+	var answered interface{ GRPCStatus() *status.Status }
+	if !errors.As(err, &answered) || answered.GRPCStatus().Code() == codes.OK {
+		return err
 	}
-	return err
+	if f := ours(answered.GRPCStatus()); f != nil {
+		f.Cause = err
+		return f
+	}
+	return theirs(answered.GRPCStatus().Code(), err)
 }
 
-// FromStatus returns the fault behind a status that nobody of ours made, such
-// as a refused connection. Its text is for the log only: it names addresses.
-func FromStatus(s *status.Status, cause error) error {
-	switch s.Code() {
-	case codes.OK:
+// ours returns the fault that a service of ours put into a status, nil when
+// there is none, or one that this version does not know.
+func ours(s *status.Status) *fault.Error {
+	f := fault.Error{Message: s.Message()}
+	for _, detail := range s.Details() {
+		switch d := detail.(type) {
+		case *errdetails.ErrorInfo:
+			if d.GetDomain() == Domain && slices.Contains(fault.Codes(), fault.Code(d.GetReason())) {
+				f.Code = fault.Code(d.GetReason())
+			}
+		case *errdetails.RetryInfo:
+			f.RetryAfter = max(d.GetRetryDelay().AsDuration(), 0)
+		}
+	}
+	if f.Code == "" {
 		return nil
+	}
+	return &f
+}
+
+// theirs returns the fault behind a status that nobody of ours made, such as a
+// refused connection. Its text is for the log only: it names addresses.
+func theirs(code codes.Code, cause error) error {
+	switch code {
 	case codes.Canceled:
 		return fault.Wrap(fault.Canceled, cause, "the caller gave up")
 	case codes.DeadlineExceeded:
