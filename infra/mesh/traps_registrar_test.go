@@ -1,7 +1,6 @@
 package mesh_test
 
 import (
-	"fmt"
 	"os"
 	"os/exec"
 	"testing"
@@ -135,7 +134,7 @@ func TestChildRegisters(t *testing.T) {
 	case "stock":
 		stockRegistrar(t, url).Register()
 	default:
-		t.Fatal(fmt.Sprintf("unknown child %q", which))
+		t.Fatalf("unknown child %q", which)
 	}
 	time.Sleep(time.Minute) // the parent kills it long before
 }

@@ -2,6 +2,7 @@ package target
 
 import (
 	"context"
+	"errors"
 	"math/rand/v2"
 	"net/http"
 	"runtime/debug"
@@ -19,12 +20,13 @@ type Call struct {
 
 // progress is the state of one call. It lives on the caller's stack.
 type progress struct {
-	call  Call
-	try   func(context.Context, *Member) error
-	not   tried         // members that were tried or refused the call
-	went  tried         // members that were tried
-	last  error         // of the last try
-	until time.Duration // the end of the wait for the first set; 0 before it began
+	call     Call
+	try      func(context.Context, *Member) error
+	not      tried         // members that were tried or refused the call
+	went     tried         // members that were tried
+	last     error         // of the last try
+	until    time.Duration // the end of the wait for the first set; 0 before it began
+	panicked bool
 }
 
 // errPanicked is what a contained panic is booked as: the caller's own bug says
@@ -139,21 +141,25 @@ func (t *Target) once(ctx context.Context, p *progress, m *Member, pass permit) 
 		tryCtx, cancel = context.WithTimeout(tryCtx, d)
 		defer cancel()
 	}
-	booked := errPanicked
+	returned := false
 	defer func() {
-		pass.done(ctx, booked)
+		if !returned {
+			err = errPanicked
+		}
+		pass.done(ctx, err)
 		m.release()
-		if booked != errPanicked {
+		if returned {
 			return
 		}
 		if panicked := recover(); panicked != nil { // nil: the goroutine ends, as tests do
+			p.panicked = true
 			err = t.contain(panicked, p.call)
 		}
 	}()
 	if err = p.try(tryCtx, m); err != nil {
 		err = classify(ctx, tryCtx, t.opts.Service, instance.ID, err)
 	}
-	booked = err
+	returned = true
 	switch {
 	case notSent(err):
 		m.failures.Add(1)
@@ -168,7 +174,7 @@ func (t *Target) once(ctx context.Context, p *progress, m *Member, pass permit) 
 
 // contain turns a panic into an error; the process has other calls to serve.
 func (t *Target) contain(panicked any, call Call) error {
-	if panicked == http.ErrAbortHandler {
+	if e, ok := panicked.(error); ok && errors.Is(e, http.ErrAbortHandler) {
 		panic(panicked)
 	}
 	t.log.Error("a call panicked", "method", call.Method, "panic", panicked, "stack", string(debug.Stack()))
@@ -203,7 +209,7 @@ func (t *Target) verdict(ctx context.Context, p *progress, err error) string {
 	switch {
 	case ctx.Err() != nil:
 		return "the caller's time is over"
-	case isPanic(err), !fault.Retryable(err):
+	case p.panicked, !fault.Retryable(err):
 		return "another instance would say the same"
 	case !p.call.Idempotent && !unsent:
 		return "it must not be repeated"
@@ -234,11 +240,6 @@ func (t *Target) backoff(n int, unsent bool) time.Duration {
 	return rand.N(min(t.opts.Retry.Base<<(n-1), t.opts.Retry.Cap) + 1)
 }
 
-func isPanic(err error) bool {
-	e, ok := err.(*Error)
-	return ok && e.Why == "it panicked"
-}
-
 // offers reports whether a member is left that the call may try.
 func (s *set) offers(not *tried) bool {
 	for _, m := range s.members {
@@ -252,7 +253,7 @@ func (s *set) offers(not *tried) bool {
 // failed is the error of a call that made tries. The caller's own mistakes pass
 // as they are: they happen all the time and no try explains them.
 func (t *Target) failed(p *progress, why string) error {
-	if p.went.n == 1 && !fault.Blames(p.last) || isPanic(p.last) {
+	if p.went.n == 1 && !fault.Blames(p.last) || p.panicked {
 		return p.last
 	}
 	e := &Error{Service: t.opts.Service, Method: p.call.Method, Tries: p.went.n, Why: why, Last: p.last}

@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"net"
 	"net/http"
 	"slices"
 	"syscall"
@@ -94,6 +95,8 @@ func TestOnceIsRepeatedOnlyWhenNotSent(t *testing.T) {
 		"lost reply":          {fault.New(fault.Unavailable, "connection reset"), 1},
 		"internal":            {fault.New(fault.Internal, "bug"), 1},
 		"refused":             {refused, 3},
+		"HTTP could not dial": {fault.Wrap(fault.Unavailable, &net.OpError{Op: "dial", Err: errors.New("no route")}, "no"), 3},
+		"HTTP lost it":        {fault.Wrap(fault.Unavailable, &net.OpError{Op: "read", Err: errors.New("reset")}, "no"), 1},
 		"marked":              {fault.Wrap(fault.Unavailable, target.ErrNotSent, "no"), 3},
 		"gRPC could not dial": {status.Error(codes.Unavailable, `connection error: desc = "transport: Error while dialing: dial tcp"`), 3},
 		"gRPC lost it":        {status.Error(codes.Unavailable, "error reading from server: EOF"), 1},
@@ -270,7 +273,7 @@ func TestPanicIsContained(t *testing.T) {
 		}
 		func() {
 			defer func() {
-				if p := recover(); p != http.ErrAbortHandler {
+				if p, _ := recover().(error); !errors.Is(p, http.ErrAbortHandler) {
 					t.Errorf("recovered %v, want http.ErrAbortHandler", p)
 				}
 			}()
@@ -309,4 +312,3 @@ func TestNoInstances(t *testing.T) {
 		}
 	})
 }
-

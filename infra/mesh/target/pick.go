@@ -2,6 +2,7 @@ package target
 
 import (
 	"math/rand/v2"
+	"slices"
 	"time"
 )
 
@@ -30,12 +31,7 @@ func (t *tried) add(m *Member) {
 }
 
 func (t *tried) has(m *Member) bool {
-	for _, old := range t.list[:t.n] {
-		if old == m {
-			return true
-		}
-	}
-	return false
+	return slices.Contains(t.list[:t.n], m)
 }
 
 // pick chooses the less loaded of two random fit members that were not tried:
