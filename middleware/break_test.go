@@ -319,6 +319,16 @@ func TestLimitsDoNotOpenBreakers(t *testing.T) {
 	})
 }
 
+func TestBreakerSuccessEndsAStreak(t *testing.T) {
+	b := NewBreaker(BreakerSettings{Name: "x", ConsecutiveFailures: 3})
+	for range 10 {
+		_, _ = call(t, b.Middleware(broken)), call(t, b.Middleware(broken))
+		if err := call(t, b.Middleware(fine)); err != nil {
+			t.Fatal(err)
+		}
+	}
+}
+
 func TestBreakerCountsSurviveChanges(t *testing.T) {
 	b := NewBreaker(BreakerSettings{Name: "x"})
 	trip(t, b)

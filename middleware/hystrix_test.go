@@ -78,8 +78,9 @@ func TestHystrixOpensForFailuresOnly(t *testing.T) {
 		}
 	}
 	var seen tally
-	e := Hystrix(HystrixSettings{Name: "failing" + n, RequestVolume: 5, SleepWindow: time.Minute, Observe: seen.observe}, nil)(broken)
+	e := Hystrix(HystrixSettings{Name: "failing" + n, MaxConcurrent: 1, RequestVolume: 5, SleepWindow: time.Minute, Observe: seen.observe}, nil)(broken)
 	eventually(t, "the circuit opens", func() bool { return errors.Is(call(t, e), ErrOpen) })
+	_ = call(t, e) // what the circuit refuses gives its place in the bulkhead back
 	err := call(t, e)
 	wantCode(t, err, fault.Unavailable)
 	if fault.RetryAfterOf(err) != time.Minute || seen.of(ShortCircuited) == 0 || seen.of(Failure) < 5 {

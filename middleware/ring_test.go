@@ -99,7 +99,11 @@ func TestLimit(t *testing.T) {
 		for range 50 { // asking in vain takes nothing from those who wait
 			wantCode(t, call(t, b), fault.Limited)
 		}
-		time.Sleep(wait)
+		time.Sleep(wait / 4)
+		if again := fault.RetryAfterOf(call(t, b)); again != 75*time.Millisecond {
+			t.Errorf("a quarter later: retry after %v, want 75ms", again)
+		}
+		time.Sleep(wait * 3 / 4)
 		if err := call(t, b); err != nil {
 			t.Errorf("after the time it named: %v", err)
 		}
