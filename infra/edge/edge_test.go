@@ -1,7 +1,6 @@
 package edge
 
 import (
-	"bufio"
 	"bytes"
 	"context"
 	"encoding/json"
@@ -382,23 +381,4 @@ func TestGracefulEnd(t *testing.T) {
 	if err := <-ended; err != nil {
 		t.Error(err)
 	}
-}
-
-// raw sends text and returns the whole answer.
-func raw(t *testing.T, e *Edge, text string) string {
-	t.Helper()
-	conn, err := net.Dial("tcp", e.Addr())
-	if err != nil {
-		t.Fatal(err)
-	}
-	defer conn.Close()
-	_ = conn.SetDeadline(time.Now().Add(10 * time.Second))
-	if _, err := io.WriteString(conn, text); err != nil {
-		t.Fatal(err)
-	}
-	answer, err := io.ReadAll(bufio.NewReader(conn))
-	if err != nil {
-		t.Fatalf("after %q: %v", answer, err)
-	}
-	return string(answer)
 }

@@ -97,7 +97,7 @@ func (e *exchange) end(ctx context.Context, log *slog.Logger, status int) {
 	}
 	attrs := []slog.Attr{
 		slog.String("request", e.name), slog.Int("status", status), slog.Int("tries", e.tries),
-		slog.Duration("took", time.Since(e.start)), slog.String("trace_id", e.traceID),
+		slog.Duration("took", time.Since(e.start)), // the logger adds the trace id
 	}
 	if e.err != nil {
 		attrs = append(attrs, slog.String("error", e.err.Error()))

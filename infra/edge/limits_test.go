@@ -1,9 +1,11 @@
 package edge
 
 import (
+	"bufio"
 	"encoding/json"
 	"fmt"
 	"io"
+	"net"
 	"net/http"
 	"strings"
 	"testing"
@@ -194,4 +196,23 @@ func TestAdminPages(t *testing.T) {
 	if resp.StatusCode != 503 {
 		t.Errorf("an edge without instances is ready: %d", resp.StatusCode)
 	}
+}
+
+// raw sends text and returns the whole answer.
+func raw(t *testing.T, e *Edge, text string) string {
+	t.Helper()
+	conn, err := net.Dial("tcp", e.Addr())
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer conn.Close()
+	_ = conn.SetDeadline(time.Now().Add(10 * time.Second))
+	if _, err := io.WriteString(conn, text); err != nil {
+		t.Fatal(err)
+	}
+	answer, err := io.ReadAll(bufio.NewReader(conn))
+	if err != nil {
+		t.Fatalf("after %q: %v", answer, err)
+	}
+	return string(answer)
 }

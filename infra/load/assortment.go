@@ -36,14 +36,18 @@ type assortment struct {
 
 // learn asks the shop for its products until it answers or ctx ends.
 func learn(ctx context.Context, s *shop, includeLimited bool) (*assortment, error) {
+	last := errors.New("no answer in time")
 	for {
 		skus, err := s.listSKUs(ctx)
 		if err == nil {
 			return newAssortment(skus, includeLimited), nil
 		}
+		if ctx.Err() == nil { // else it only says that the wait is over
+			last = err
+		}
 		select {
 		case <-ctx.Done():
-			return nil, fmt.Errorf("the shop at %s did not list its products (%w); is the mesh up?", s.base, err)
+			return nil, fmt.Errorf("the shop at %s did not list its products (%w); is the mesh up?", s.base, last)
 		case <-time.After(learnRetry):
 		}
 	}
