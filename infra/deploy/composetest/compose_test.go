@@ -250,6 +250,7 @@ func status(t *testing.T) {
 // killed kills containers with docker kill and with the tool while customers
 // come at 100 a second: none of them may notice.
 func killed(t *testing.T) {
+	docker(t, oneCommand, "compose", "--progress", "quiet", "stop", "load") // the measured load replaces the light one
 	var stdout, stderr bytes.Buffer
 	ctx, cancel := context.WithTimeout(t.Context(), 90*time.Second)
 	defer cancel()
