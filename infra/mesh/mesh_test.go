@@ -14,6 +14,7 @@ import (
 	"github.com/go-kit/kit/endpoint"
 	"github.com/prometheus/client_golang/prometheus"
 	"github.com/prometheus/client_golang/prometheus/testutil"
+	"go.uber.org/goleak"
 
 	mesh "github.com/kitmesh/kitmesh/infra/mesh"
 	"github.com/kitmesh/kitmesh/infra/mesh/consultest"
@@ -178,6 +179,34 @@ func TestScaleToZeroIsBelieved(t *testing.T) {
 	if !eventually(time.Second, func() bool { return len(x.Report().Members) == 0 }) {
 		t.Errorf("still there: %+v", x.Report().Members)
 	}
+}
+
+// Nothing is left of a Mesh after Close: no watch, connection or goroutine.
+func TestCloseLeavesNothing(t *testing.T) {
+	fake, s := consultest.NewFake(t), servertest.Serve(t, "127.0.0.1:0")
+	fake.Set(2, consultest.Entry("x-1", port(s)))
+	before := goleak.IgnoreCurrent()
+	m := mesh.New(mesh.Options{Consul: fake.Client()})
+	for n := range 3 {
+		e := m.Target("x").Endpoint(fmt.Sprint("x.M", n), servertest.Dial)
+		if !eventually(5*time.Second, func() bool { return reached(t, e) }) {
+			t.Fatal("not reached")
+		}
+	}
+	m.Target("y")
+	// A connection that is being dialled when its query ends goes to the pool of
+	// the client, which outlives the Mesh.
+	if !eventually(5*time.Second, func() bool { return fake.Blocked() == 2 }) {
+		t.Fatal("the watches do not block")
+	}
+	for range 2 {
+		if err := m.Close(); err != nil {
+			t.Error(err)
+		}
+	}
+	s.Stop()
+	fake.CloseConnections()
+	goleak.VerifyNone(t, before)
 }
 
 func TestMeshPage(t *testing.T) {

@@ -8,6 +8,7 @@ import (
 	"net"
 	"net/http"
 	"net/url"
+	"strconv"
 	"time"
 
 	"github.com/hashicorp/consul/api"
@@ -41,7 +42,8 @@ func check(addr string) error {
 	if u, err := url.Parse(addr); err == nil && u.Host != "" {
 		return nil
 	}
-	if _, _, err := net.SplitHostPort(addr); err != nil {
+	_, port, err := net.SplitHostPort(addr)
+	if _, notNumber := strconv.ParseUint(port, 10, 16); err != nil || notNumber != nil {
 		return fmt.Errorf("consul address %q: want a URL such as http://127.0.0.1:8500", addr)
 	}
 	return nil

@@ -47,6 +47,7 @@ func dialOptions() []grpc.DialOption {
 			MinConnectTimeout: time.Second,
 		}),
 		grpc.WithKeepaliveParams(keepalive.ClientParameters{Time: keepaliveTime, Timeout: keepaliveTimeout}),
+		grpc.WithNoProxy(),      // instances are never behind a web proxy
 		grpc.WithIdleTimeout(0), // the mesh decides when a connection ends
 		grpc.WithDisableRetry(), // and when a call is repeated
 		grpc.WithDisableServiceConfig(),
