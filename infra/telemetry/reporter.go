@@ -140,8 +140,12 @@ func register[C prometheus.Collector](reg prometheus.Registerer, c C) C {
 	return c
 }
 
-// Send queues a span. It never waits. Any time is safe, even after Close.
+// Send queues a span. It never waits. Any time is safe, even after Close; a
+// nil Reporter takes and forgets it.
 func (r *Reporter) Send(s model.SpanModel) {
+	if r == nil {
+		return
+	}
 	// The span keeps its map. Whoever tags it after its end must not write
 	// into what we are about to read: that is fatal, not just wrong.
 	s.Tags = maps.Clone(s.Tags)
@@ -170,6 +174,9 @@ func (r *Reporter) Send(s model.SpanModel) {
 // Close flushes for at most 2 s and ends the Reporter; what it cannot deliver
 // is counted as dropped. Calling it again waits for the same end.
 func (r *Reporter) Close() error {
+	if r == nil {
+		return nil
+	}
 	r.mu.Lock()
 	first := !r.closed
 	r.closed = true

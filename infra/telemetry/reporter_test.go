@@ -299,6 +299,14 @@ type keeper struct{ last model.SpanModel }
 func (k *keeper) Send(s model.SpanModel) { k.last = s }
 func (k *keeper) Close() error           { return nil }
 
+func TestReporterNil(t *testing.T) {
+	var off *Reporter
+	off.Send(span(0))
+	if err := off.Close(); err != nil {
+		t.Error(err)
+	}
+}
+
 func TestReporterAddress(t *testing.T) {
 	for _, bad := range []string{"", "127.0.0.1:9411", "zipkin", "ftp://zipkin", "http://", "http://%"} {
 		if r, err := NewReporter(bad, ReporterOptions{}); err == nil {
