@@ -51,6 +51,7 @@ engine() {
 	docker info >/dev/null 2>&1 && return
 	[ "$(id -u)" = 0 ] || fail "no Docker Engine answers: start it, or run this as root"
 	package docker.io dockerd
+	kernel_ready
 	setsid dockerd >"$engine_log" 2>&1 </dev/null &
 	echo $! >"$engine_pid"
 	for _ in $(seq 60); do
@@ -61,6 +62,17 @@ engine() {
 		sleep 0.5
 	done
 	fail "dockerd does not answer within 30 s: see $engine_log"
+}
+
+# kernel_ready gives dockerd what a machine without an init system may lack.
+kernel_ready() {
+	if ! mountpoint -q /sys/fs/cgroup; then
+		package cgroupfs-mount cgroupfs-mount
+		cgroupfs-mount
+	fi
+	if [ "$(cat /sys/module/apparmor/parameters/enabled 2>/dev/null)" = Y ]; then
+		package apparmor apparmor_parser
+	fi
 }
 
 stop_engine() {
