@@ -29,6 +29,7 @@ type Options struct {
 	Tracer   *zipkin.Tracer // nil: no spans; trace context travels nevertheless
 	Logger   *slog.Logger   // nil: silent
 	Replicas int            // of streams it creates; 0 means 1
+	Grace    time.Duration  // how long the broker may be away before Health fails; 0 means 5 s
 }
 
 // Client is one connection to the broker, which it re-establishes by itself
@@ -40,6 +41,7 @@ type Client struct {
 
 	mu    sync.Mutex
 	again chan struct{} // closed at every reconnect
+	lost  time.Time     // when the connection was; zero while it stands
 }
 
 // Connect returns a client of the broker at url (nats://host:port, several
@@ -54,7 +56,10 @@ func Connect(ctx context.Context, url string, o Options) (*Client, error) {
 		o.Logger = slog.New(slog.DiscardHandler)
 	}
 	o.Replicas = max(o.Replicas, 1)
-	c := &Client{opts: o, again: make(chan struct{})}
+	if o.Grace <= 0 {
+		o.Grace = 5 * time.Second
+	}
+	c := &Client{opts: o, again: make(chan struct{}), lost: time.Now()}
 	nc, err := nats.Connect(url,
 		nats.Name(o.Name),
 		nats.RetryOnFailedConnect(true),
@@ -87,24 +92,37 @@ func Connect(ctx context.Context, url string, o Options) (*Client, error) {
 // contexts.
 func (c *Client) Close() { c.nc.Close() }
 
-// Health says in a sentence how the connection stands, and fails while there is
-// none.
+// Health says in a sentence how the connection stands. It fails once the broker
+// has been away for longer than the grace: a restart takes a fraction of a
+// second, and instances that all leave the mesh for it would turn a pause of
+// writes into an outage of reads.
 func (c *Client) Health(context.Context) (string, error) {
-	if !c.nc.IsConnected() {
-		return "", fault.New(fault.Unavailable, "the broker is away (%s)", c.nc.Status())
+	c.mu.Lock()
+	lost := c.lost
+	c.mu.Unlock()
+	if lost.IsZero() {
+		return "connected to the broker at " + c.nc.ConnectedUrlRedacted(), nil
 	}
-	return "connected to the broker at " + c.nc.ConnectedUrlRedacted(), nil
+	away := time.Since(lost)
+	if away > c.opts.Grace {
+		return "", fault.New(fault.Unavailable, "the broker has been away for %s", away.Round(time.Second))
+	}
+	return fmt.Sprintf("reconnecting to the broker for %s", away.Round(time.Millisecond)), nil
 }
 
 func (c *Client) connected(nc *nats.Conn) {
 	c.opts.Logger.Info("connected to the broker", "url", nc.ConnectedUrlRedacted())
 	c.mu.Lock()
 	defer c.mu.Unlock()
+	c.lost = time.Time{}
 	close(c.again)
 	c.again = make(chan struct{})
 }
 
 func (c *Client) disconnected(_ *nats.Conn, err error) {
+	c.mu.Lock()
+	c.lost = time.Now()
+	c.mu.Unlock()
 	if err != nil {
 		c.opts.Logger.Warn("lost the broker; reconnecting", "err", err)
 	}

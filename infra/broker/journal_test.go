@@ -5,7 +5,9 @@ import (
 	"errors"
 	"fmt"
 	"slices"
+	"strings"
 	"sync"
+	"syscall"
 	"testing"
 	"time"
 
@@ -121,12 +123,17 @@ func TestOneServerPerDirectoryAndAddress(t *testing.T) {
 
 func TestBrokerAway(t *testing.T) {
 	p := startProcess(t)
-	c := connect(t, p.url(), broker.Options{})
+	c := connect(t, p.url(), broker.Options{Grace: 200 * time.Millisecond})
 	j := open(t, c, "orders")
-	if _, err := c.Health(t.Context()); err != nil {
-		t.Errorf("Health while connected: %v", err)
-	}
+	eventually(t, "Health says connected", func() bool {
+		s, err := c.Health(t.Context())
+		return err == nil && strings.HasPrefix(s, "connected")
+	})
 	p.kill()
+	eventually(t, "Health says reconnecting first", func() bool {
+		s, err := c.Health(t.Context())
+		return err == nil && strings.HasPrefix(s, "reconnecting")
+	})
 	eventually(t, "Health fails", func() bool { _, err := c.Health(t.Context()); return err != nil })
 
 	ctx, cancel := context.WithTimeout(t.Context(), 300*time.Millisecond)
@@ -154,6 +161,47 @@ func TestBrokerAway(t *testing.T) {
 	p.start()
 	if err := <-done; err != nil {
 		t.Errorf("Append through a restart: %v", err)
+	}
+}
+
+// TestFrozenBroker stops the broker's process without killing it: nobody hangs
+// for longer than asked, and the frozen write is there once afterwards.
+func TestFrozenBroker(t *testing.T) {
+	p := startProcess(t)
+	c := connect(t, p.url(), broker.Options{})
+	j := open(t, c, "orders")
+	seq, err := j.Append(t.Context(), "a", []byte("one"), 0)
+	if err != nil {
+		t.Fatal(err)
+	}
+	p.signal(syscall.SIGSTOP)
+	ctx, cancel := context.WithTimeout(t.Context(), 300*time.Millisecond)
+	start := time.Now()
+	_, err = j.Append(ctx, "a", []byte("lost"), seq)
+	cancel()
+	if d := time.Since(start); fault.CodeOf(err) != fault.Unavailable || d > 3*time.Second {
+		t.Errorf("Append to a frozen broker: %v after %s, want unavailable after 300ms", err, d)
+	}
+	done := make(chan error, 1)
+	go func() {
+		ctx, cancel := context.WithTimeout(t.Context(), 20*time.Second)
+		defer cancel()
+		_, err := j.Append(ctx, "b", []byte("patient"), 0)
+		done <- err
+	}()
+	eventually(t, "the client gives the connection up", func() bool {
+		s, err := c.Health(t.Context())
+		return err == nil && strings.HasPrefix(s, "reconnecting")
+	})
+	p.signal(syscall.SIGCONT)
+	if err := <-done; err != nil {
+		t.Errorf("Append through the freeze: %v", err)
+	}
+	for key, want := range map[string][]string{"a": {"one", "lost"}, "b": {"patient"}} {
+		event, _, err := j.Last(t.Context(), key)
+		if err != nil || !slices.Contains(want, string(event)) {
+			t.Errorf("Last(%s) = %q, %v; want one of %q", key, event, err, want)
+		}
 	}
 }
 

@@ -335,3 +335,29 @@ func TestInitialStock(t *testing.T) {
 		t.Errorf("only %d SKUs", len(stock))
 	}
 }
+
+// behind delivers events late, like an instance that was paused or starved.
+type behind struct{ inventory.Journal }
+
+func (j behind) Follow(ctx context.Context, handle func(string, uint64, []byte)) error {
+	return j.Journal.Follow(ctx, func(key string, seq uint64, event []byte) {
+		select {
+		case <-time.After(100 * time.Millisecond):
+		case <-ctx.Done():
+		}
+		handle(key, seq, event)
+	})
+}
+
+// TestRefusalsAreNotStale asks an instance that is behind about what another
+// one just did: it must find out before it refuses.
+func TestRefusalsAreNotStale(t *testing.T) {
+	j := journal(t)
+	quick, late := instance(t, j), instance(t, behind{j})
+	ls := lines(10, "limited-pot")
+	must(t, reserve(t, quick, "a", ls))
+	must(t, commit(t, late, "a", ls)) // it has not heard of the hold
+	must(t, release(t, quick, "b", ls))
+	want(t, "reserve on the late instance after a release", reserve(t, late, "b", ls), fault.Conflict)
+	audit(t, j)
+}
