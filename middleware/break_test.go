@@ -290,11 +290,10 @@ func TestBreakerConcurrent(t *testing.T) {
 // held against the instance.
 func TestLimitsDoNotOpenBreakers(t *testing.T) {
 	b := NewBreaker(BreakerSettings{Name: "x"})
-	ring := ClientRing{Target: "x"}
 	for name, e := range map[string]endpoint.Endpoint{
 		"outside":              chain(fine, Limit(1, 10), b.Middleware),
 		"even inside":          chain(fine, b.Middleware, Limit(1, 10)),
-		"the instance's limit": ring.Try("x.Get", b, failing(fault.New(fault.Limited, "slow down"))),
+		"the instance's limit": chain(failing(fault.New(fault.Limited, "slow down")), b.Middleware),
 	} {
 		refused := 0
 		for range 100 {

@@ -4,6 +4,7 @@ package middleware
 
 import (
 	"log/slog"
+	"slices"
 	"time"
 
 	"github.com/go-kit/kit/endpoint"
@@ -56,7 +57,6 @@ func (r ServerRing) Wrap(method string, e endpoint.Endpoint) endpoint.Endpoint {
 // zero are left out.
 type ClientRing struct {
 	Target   string // the called service, such as "catalog"
-	Tracer   *zipkin.Tracer
 	Metrics  *Metrics
 	Deadline time.Duration                           // of a call, its retries included
 	Guard    func(method string) endpoint.Middleware // Hystrix where a method has a fallback, else nil
@@ -81,25 +81,15 @@ func (r ClientRing) Call(method string, e endpoint.Endpoint) endpoint.Endpoint {
 	)
 }
 
-// Try puts the inner half around the endpoint of one instance: trace → break
-// → e. Every try is a span, the refused ones too. The breaker is innermost:
-// only what the instance itself did may open it. A limit between them would
-// count against the instance what the caller did to itself.
-func (r ClientRing) Try(method string, b *Breaker, e endpoint.Endpoint) endpoint.Endpoint {
-	var guard endpoint.Middleware
-	if b != nil {
-		guard = b.Middleware
-	}
-	return chain(e,
-		TraceClient(r.Tracer, method),
-		guard,
-	)
-}
+// The inner half is put around each instance by infra/mesh/target, once per
+// try: break → trace (TraceClient) → connection. A refused try never leaves the
+// breaker, and the target picks another instance; only what the instance itself
+// did may open it, so no limit stands between them.
 
 // chain is endpoint.Chain that leaves out the nil ones: the first is outermost.
 func chain(e endpoint.Endpoint, outermostFirst ...endpoint.Middleware) endpoint.Endpoint {
-	for i := len(outermostFirst) - 1; i >= 0; i-- {
-		if m := outermostFirst[i]; m != nil {
+	for _, m := range slices.Backward(outermostFirst) {
+		if m != nil {
 			e = m(e)
 		}
 	}

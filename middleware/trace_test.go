@@ -115,9 +115,8 @@ func TestTraceAcrossAHop(t *testing.T) {
 func TestTraceOfADeadInstance(t *testing.T) {
 	r := new(spans)
 	tracer := tracerTo(t, r, zipkin.AlwaysSample)
-	ring := ClientRing{Target: "catalog", Tracer: tracer}
 	b := NewBreaker(BreakerSettings{Name: "catalog-1", ConsecutiveFailures: 1})
-	e := ring.Try("catalog.Get", b, failing(fault.New(fault.Unavailable, "connection refused")))
+	e := chain(failing(fault.New(fault.Unavailable, "connection refused")), TraceClient(tracer, "catalog.Get"), b.Middleware)
 	for try := range 2 {
 		ctx := WithPeer(t.Context(), Peer{Service: "catalog", Instance: "catalog-1", Addr: "[::1]:80", Breaker: b.State(), Try: try + 1})
 		_, err := e(ctx, nil)

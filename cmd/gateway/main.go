@@ -21,13 +21,12 @@ import (
 
 func main() {
 	app.Main("gateway", func(a *app.App) error {
-		guards := newGuards(a)
 		products := middleware.NewStale(1000) // the catalog may be away; what it said lives on
 		service := gateway.New(gateway.Ports{
-			Catalog:   catalog{catalogtransport.Client(a.Client("catalog", guards.around("catalog", products)))},
-			Pricing:   pricing{pricingtransport.Client(a.Client("pricing", guards.around("pricing", nil)))},
-			Inventory: inventory{inventorytransport.Client(a.Client("inventory", guards.around("inventory", nil)))},
-			Shipping:  shipping{shippingtransport.Client(a.Client("shipping", guards.around("shipping", nil)))},
+			Catalog:   catalog{catalogtransport.Client(a.Client("catalog", guarded(a, "catalog", products)))},
+			Pricing:   pricing{pricingtransport.Client(a.Client("pricing", guarded(a, "pricing", nil)))},
+			Inventory: inventory{inventorytransport.Client(a.Client("inventory", guarded(a, "inventory", nil)))},
+			Shipping:  shipping{shippingtransport.Client(a.Client("shipping", guarded(a, "shipping", nil)))},
 			Orders:    orders{orderstransport.Client(a.Client("orders", app.WithDeadline(10*time.Second)))},
 		}, gateway.Options{
 			Missed: func(ctx context.Context, part string, err error) {

@@ -13,18 +13,18 @@ import (
 	"net/http"
 	"os"
 	"os/signal"
+	"slices"
 	"syscall"
 	"time"
 
 	consulapi "github.com/hashicorp/consul/api"
 	"github.com/openzipkin/zipkin-go"
-	"github.com/openzipkin/zipkin-go/reporter"
 	"github.com/prometheus/client_golang/prometheus"
-	"github.com/prometheus/client_golang/prometheus/collectors"
 	"google.golang.org/grpc"
 
 	"github.com/kitmesh/kitmesh/endpoints"
 	"github.com/kitmesh/kitmesh/infra/broker"
+	"github.com/kitmesh/kitmesh/infra/mesh"
 	"github.com/kitmesh/kitmesh/infra/mesh/consul"
 	"github.com/kitmesh/kitmesh/infra/mesh/target"
 	"github.com/kitmesh/kitmesh/infra/telemetry"
@@ -40,14 +40,12 @@ type App struct {
 	Metrics *middleware.Metrics
 	Health  *telemetry.Health
 
-	Registry *prometheus.Registry
+	registry *prometheus.Registry
 	consul   *consulapi.Client
 	broker   *broker.Client // nil until a journal is asked for
-	targets  []*target.Target
+	mesh     *mesh.Mesh
 	faults   middleware.Faults
-
-	targetMetrics *target.Metrics
-	admin         *telemetry.Admin
+	admin    *telemetry.Admin
 
 	listener    net.Listener // of the rpc address
 	adminServer *telemetry.Server
@@ -101,7 +99,7 @@ func run(ctx context.Context, c Config, build func(*App) error) error {
 // New makes the parts of one instance; it listens, but serves nobody yet. Close
 // ends what Run does not.
 func New(c Config) (_ *App, err error) {
-	a := &App{Config: c, Health: &telemetry.Health{}, Registry: prometheus.NewRegistry()}
+	a := &App{Config: c, Health: &telemetry.Health{}, registry: telemetry.NewRegistry()}
 	defer func() {
 		if err != nil {
 			a.Close()
@@ -111,8 +109,7 @@ func New(c Config) (_ *App, err error) {
 		return nil, err
 	}
 	a.Logger = a.Logger.With("service", c.Service, "instance", c.ID)
-	a.Registry.MustRegister(collectors.NewGoCollector(), collectors.NewProcessCollector(collectors.ProcessCollectorOpts{}))
-	a.Metrics = middleware.NewMetrics(a.Registry)
+	a.Metrics = middleware.NewMetrics(a.registry)
 	if a.listener, err = new(net.ListenConfig).Listen(context.Background(), "tcp", c.RPC); err != nil {
 		return nil, fmt.Errorf("serve on --rpc: %w", err)
 	}
@@ -126,7 +123,7 @@ func New(c Config) (_ *App, err error) {
 	if a.consul, err = consul.Client(c.Consul, ""); err != nil {
 		return nil, err
 	}
-	a.targetMetrics = target.NewMetrics(a.Registry)
+	a.join()
 	if err := a.listenAdmin(); err != nil {
 		return nil, err
 	}
@@ -136,14 +133,14 @@ func New(c Config) (_ *App, err error) {
 
 // trace makes the tracer, which reports nothing without a Zipkin.
 func (a *App) trace() error {
-	var spans reporter.Reporter = reporter.NewNoopReporter()
+	var spans *telemetry.Reporter // a nil one is off
 	if a.Config.Zipkin != "" {
-		r, err := telemetry.NewReporter(a.Config.Zipkin, telemetry.ReporterOptions{Registerer: a.Registry, Logger: a.Logger})
+		var err error
+		spans, err = telemetry.NewReporter(a.Config.Zipkin, telemetry.ReporterOptions{Registerer: a.registry, Logger: a.Logger})
 		if err != nil {
 			return err
 		}
-		a.cleanup = append(a.cleanup, func() { _ = r.Close() })
-		spans = r
+		a.OnClose(func() { _ = spans.Close() })
 	}
 	var err error
 	a.Tracer, err = telemetry.NewTracer(a.Config.Service, a.Config.ID, a.advertised, spans, a.Config.Sample)
@@ -151,9 +148,9 @@ func (a *App) trace() error {
 }
 
 func (a *App) listenAdmin() error {
-	a.admin = telemetry.NewAdmin(telemetry.AdminOptions{Registry: a.Registry, Ready: a.Health.Summary})
+	a.admin = telemetry.NewAdmin(telemetry.AdminOptions{Registry: a.registry, Ready: a.Health.Summary})
 	a.admin.Handle("/faults", a.faults.Handler())
-	a.admin.Handle("GET /mesh", target.Handler(func() []*target.Target { return a.targets }))
+	a.admin.Handle("GET /mesh", a.mesh.Handler())
 	var err error
 	a.adminServer, err = telemetry.NewServer(a.Config.Admin, a.admin)
 	if err != nil {
@@ -229,8 +226,8 @@ func (a *App) OnClose(f func()) { a.cleanup = append(a.cleanup, f) }
 
 // Close ends what New began, last in, first out; spans are flushed at the end.
 func (a *App) Close() {
-	for i := len(a.cleanup) - 1; i >= 0; i-- {
-		a.cleanup[i]()
+	for _, f := range slices.Backward(a.cleanup) {
+		f()
 	}
 	a.cleanup = nil
 }

@@ -1,0 +1,50 @@
+package app
+
+import (
+	"time"
+
+	"github.com/go-kit/kit/endpoint"
+	"google.golang.org/grpc"
+
+	"github.com/kitmesh/kitmesh/infra/mesh"
+	"github.com/kitmesh/kitmesh/infra/mesh/discovery"
+	"github.com/kitmesh/kitmesh/infra/mesh/target"
+	"github.com/kitmesh/kitmesh/middleware"
+	"github.com/kitmesh/kitmesh/transports/rpc"
+)
+
+// ClientOption adjusts the ring around the calls to one service.
+type ClientOption func(*middleware.ClientRing)
+
+// WithDeadline bounds each call, its retries included; 5 s without it.
+func WithDeadline(d time.Duration) ClientOption {
+	return func(r *middleware.ClientRing) { r.Deadline = d }
+}
+
+// Client returns what makes the endpoints of a called service. Each is balanced,
+// broken and retried over the instances of the one target they share.
+func (a *App) Client(service string, opts ...ClientOption) rpc.Dialer {
+	ring := middleware.ClientRing{Target: service, Metrics: a.Metrics, Deadline: 5 * time.Second}
+	for _, set := range opts {
+		set(&ring)
+	}
+	t := a.mesh.Target(service)
+	return func(method string, dial func(grpc.ClientConnInterface) endpoint.Endpoint) endpoint.Endpoint {
+		return ring.Call(method, t.Endpoint(method, dial))
+	}
+}
+
+// join makes the mesh of this process; it contacts nobody before Client does.
+func (a *App) join() {
+	a.mesh = mesh.New(mesh.Options{
+		Consul:    a.consul,
+		Discovery: discovery.Options{Logger: a.Logger},
+		Target: target.Options{
+			DialOptions: []grpc.DialOption{grpc.WithChainUnaryInterceptor(middleware.InjectB3())},
+			PerTry:      func(method string) endpoint.Middleware { return middleware.TraceClient(a.Tracer, method) },
+			Metrics:     target.NewMetrics(a.registry),
+			Logger:      a.Logger,
+		},
+	})
+	a.OnClose(func() { _ = a.mesh.Close() })
+}
