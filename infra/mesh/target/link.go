@@ -12,7 +12,6 @@ import (
 	"google.golang.org/grpc/credentials/insecure"
 	"google.golang.org/grpc/keepalive"
 
-	"github.com/kitmesh/kitmesh/middleware"
 	"github.com/kitmesh/kitmesh/services/fault"
 )
 
@@ -51,7 +50,6 @@ func dialOptions() []grpc.DialOption {
 		grpc.WithIdleTimeout(0), // the mesh decides when a connection ends
 		grpc.WithDisableRetry(), // and when a call is repeated
 		grpc.WithDisableServiceConfig(),
-		grpc.WithChainUnaryInterceptor(middleware.InjectB3()),
 	}
 }
 

@@ -22,7 +22,7 @@ type Options struct {
 	DialOptions []grpc.DialOption          // after, and so over, the Target's own
 	Breaker     middleware.BreakerSettings // of each instance; Name and OnChange are set here
 	Retry       Retry
-	Tracer      *zipkin.Tracer // records a client span per try; nil records nothing
+	Tracer      *zipkin.Tracer // a client span per try, B3 headers with each call; nil: neither
 	// PerTry wraps the endpoint of one method on one instance further, inside
 	// the breaker and the span. Nil wraps nothing.
 	PerTry  func(method string) endpoint.Middleware

@@ -41,10 +41,14 @@ type Target struct {
 // New returns a Target that follows o.Source until Close. It waits for nothing.
 func New(o Options) *Target {
 	o = o.withDefaults()
+	dial := dialOptions()
+	if o.Tracer != nil {
+		dial = append(dial, grpc.WithChainUnaryInterceptor(middleware.InjectB3()))
+	}
 	ctx, stop := context.WithCancel(context.Background())
 	t := &Target{
 		opts:        o,
-		dialOptions: append(dialOptions(), o.DialOptions...),
+		dialOptions: append(dial, o.DialOptions...),
 		log:         o.Logger.With("target", o.Service),
 		metrics:     o.Metrics.bind(o.Service),
 		budget:      newBudget(o.Retry.Ratio, o.Retry.Floor),
