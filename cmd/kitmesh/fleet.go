@@ -102,17 +102,14 @@ func pick(state runner.State, arg string, want func(runner.Instance) bool) ([]st
 	return []string{one.ID}, nil
 }
 
-// numbered finds instance n of a service: the one called so, or whose container
-// is, or, where ids carry no numbers, the nth.
+// numbered finds instance n of a service: the one with that id or, where ids are
+// made of container ids, the one in compose's container of that number.
 func numbered(all []runner.Instance, service string, n int) ([]string, error) {
+	id := fmt.Sprintf("%s-%d", service, n)
 	for _, i := range all {
-		name := fmt.Sprintf("%s-%d", service, n)
-		if i.ID == name || strings.HasSuffix(i.Container, "-"+name) {
+		if i.ID == id || strings.HasSuffix(i.Container, "-"+id) {
 			return []string{i.ID}, nil
 		}
-	}
-	if n >= 1 && n <= len(all) && !strings.HasPrefix(all[0].ID, service+"-1") {
-		return []string{all[n-1].ID}, nil
 	}
 	return nil, fmt.Errorf("there is no %s/%d; %s has %d instances", service, n, service, len(all))
 }

@@ -51,10 +51,17 @@ func (n *narrator) Progress(text string) {
 		}
 		return
 	}
+	if n.live && text == n.last {
+		return
+	}
 	n.wipe()
+	n.last = text
 	width, _, err := term.GetSize(n.fd)
-	if runes := []rune(text); err == nil && len(runes) >= width {
-		text = string(runes[:max(0, width-1)])
+	if err != nil || width < 2 {
+		width = 80
+	}
+	if runes := []rune(text); len(runes) >= width {
+		text = string(runes[:width-1])
 	}
 	fmt.Fprint(n.w, text)
 	n.live = true

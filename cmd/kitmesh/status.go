@@ -94,13 +94,13 @@ func (s status) write(w io.Writer) error {
 	return writeURLs(w, s.State)
 }
 
-// process names what runs: a pid, or the beginning of a container's id.
+// process names what runs: a container, or a pid.
 func process(pid int, container string) string {
 	switch {
+	case container != "":
+		return container
 	case pid > 0:
 		return strconv.Itoa(pid)
-	case container != "":
-		return container[:min(len(container), 12)]
 	}
 	return "-"
 }

@@ -45,7 +45,7 @@ const (
 // running is a started process and the news of its end.
 type running struct {
 	cmd     *exec.Cmd
-	exited  chan error // one value
+	exited  chan struct{} // closed when it has ended
 	started time.Time
 }
 
@@ -119,7 +119,7 @@ func (c *child) start(starts int) (*running, error) {
 	if err := cmd.Start(); err != nil {
 		return nil, err
 	}
-	p := &running{cmd: cmd, exited: make(chan error, 1), started: time.Now()}
+	p := &running{cmd: cmd, exited: make(chan struct{}), started: time.Now()}
 	if c.spec.nice > 0 {
 		_ = syscall.Setpriority(syscall.PRIO_PROCESS, cmd.Process.Pid, c.spec.nice)
 	}
@@ -128,7 +128,10 @@ func (c *child) start(starts int) (*running, error) {
 		c.sup.log("%s cannot be identified: %v", c.spec.name, err)
 	}
 	c.set(statusRunning, cmd.Process.Pid, id)
-	go func() { p.exited <- cmd.Wait() }()
+	go func() {
+		defer close(p.exited)
+		_ = cmd.Wait() // how it ended is in cmd.ProcessState
+	}()
 	return p, nil
 }
 

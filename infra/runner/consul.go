@@ -97,7 +97,7 @@ func BuildConsul(ctx context.Context, bin, path, mark string, out Output) error 
 	}
 	out.Line(fmt.Sprintf("building Consul %s once into %s (about 5 minutes)", consulVersion, path))
 	tmp := path + ".building"
-	defer os.Remove(tmp) //nolint:errcheck // already renamed when all went well
+	defer os.Remove(tmp) // already renamed when all went well
 	cmd := toolCommand(ctx, mark, goTool, "build", "-v", "-trimpath", "-ldflags=-s -w", "-o", tmp, "github.com/hashicorp/consul")
 	cmd.Dir = module
 	cmd.Env = append(cmd.Env, "GOFLAGS=-mod=readonly", "GOWORK=off")

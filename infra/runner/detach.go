@@ -81,8 +81,8 @@ func awaitReady(ctx context.Context, d dirs, supervisor *os.Process, exited chan
 			return r.State, err
 		case <-ctx.Done():
 			_ = supervisor.Signal(syscall.SIGTERM)
-			<-exited // bounded: the supervisor's own stop is
-			return State{}, ctx.Err()
+			err := <-exited // bounded: the supervisor's own stop is
+			return State{}, errors.Join(ctx.Err(), err)
 		case <-tick.C:
 		}
 		_, _ = reader.WriteTo(relay)

@@ -49,7 +49,7 @@ func Up(ctx context.Context, opts UpOptions, hurry <-chan struct{}) error {
 	} else if ctx.Err() != nil {
 		err = nil // asked to end while starting
 	}
-	opts.Out.Progress("stopping")
+	opts.Out.Line("stopping mesh " + opts.Name)
 	sup.update(func(_ *State, ready *bool) { *ready = false }) // who comes now waits for the end
 	ended := make(chan struct{})
 	go func() {
@@ -63,6 +63,7 @@ func Up(ctx context.Context, opts UpOptions, hurry <-chan struct{}) error {
 	closeAPI()
 	sup.Stop()
 	close(ended)
+	opts.Out.Line("mesh " + opts.Name + " is down")
 	return errors.Join(err, clearState(d))
 }
 

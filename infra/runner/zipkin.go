@@ -81,7 +81,7 @@ func fetchZipkin(ctx context.Context, t zipkinTools, keep, mark string, out Outp
 	if err != nil {
 		return "", fmt.Errorf("fetch Zipkin: %w", err)
 	}
-	defer os.RemoveAll(tmp) //nolint:errcheck // only scratch space is left behind
+	defer os.RemoveAll(tmp)
 	ctx, cancel := context.WithTimeout(ctx, 15*time.Minute)
 	defer cancel()
 	cmd := toolCommand(ctx, mark, t.mvn, "-q", "-B", "dependency:copy",
