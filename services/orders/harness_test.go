@@ -3,7 +3,9 @@ package orders_test
 import (
 	"context"
 	"fmt"
+	"os"
 	"path/filepath"
+	"strings"
 	"sync"
 	"testing"
 	"time"
@@ -18,7 +20,20 @@ import (
 	"github.com/kitmesh/kitmesh/services/shipping"
 )
 
-func TestMain(m *testing.M) { goleak.VerifyTestMain(m) }
+// envServe makes the test binary a broker process: "addr dir".
+const envServe = "KITMESH_TEST_BROKER"
+
+func TestMain(m *testing.M) {
+	if v := os.Getenv(envServe); v != "" {
+		addr, dir, _ := strings.Cut(v, " ")
+		if err := broker.Serve(context.Background(), broker.ServerOptions{Addr: addr, Dir: dir}, func(string) { fmt.Println("ready") }); err != nil {
+			fmt.Fprintln(os.Stderr, err)
+			os.Exit(1)
+		}
+		return
+	}
+	goleak.VerifyTestMain(m)
+}
 
 // shop is everything around orders, for real: broker, provider and the three
 // services the saga runs over. Only pricing is a stub.
@@ -37,6 +52,12 @@ func newShop(t testing.TB, o provider.Options) *shop {
 	b, err := broker.Start(t.Context(), broker.ServerOptions{Dir: t.TempDir()})
 	must(t, err)
 	t.Cleanup(func() { must(t, b.Stop()) })
+	return newShopOn(t, b.URL(), o)
+}
+
+// newShopOn is newShop on the broker at url.
+func newShopOn(t testing.TB, url string, o provider.Options) *shop {
+	t.Helper()
 	o.Ledger = filepath.Join(t.TempDir(), "ledger.jsonl")
 	p, err := provider.Start(t.Context(), o)
 	must(t, err)
@@ -45,7 +66,7 @@ func newShop(t testing.TB, o provider.Options) *shop {
 	for i := range 200 {
 		s.initial[fmt.Sprint("sku-", i)] = 100
 	}
-	s.client, err = broker.Connect(t.Context(), b.URL(), broker.Options{Name: t.Name()})
+	s.client, err = broker.Connect(t.Context(), url, broker.Options{Name: t.Name()})
 	must(t, err)
 	t.Cleanup(s.client.Close)
 	s.provider, err = provider.NewClient(p.URL(), provider.ClientOptions{Tries: 10})
