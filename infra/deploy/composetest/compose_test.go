@@ -247,15 +247,47 @@ func status(t *testing.T) {
 	t.Logf("memory of instances, broker and Consul: %d MiB", s.RSSBytes>>20)
 }
 
+// loadAttempts bounds how often a load is repeated that this machine was too
+// busy to send in time: what customers saw then says nothing about the kills.
+const loadAttempts = 3
+
 // killed kills containers with docker kill and with the tool while customers
-// come at 100 a second: none of them may notice.
+// come: none of them may notice, and every container comes back.
 func killed(t *testing.T) {
 	docker(t, oneCommand, "compose", "--progress", "quiet", "stop", "load") // the measured load replaces the light one
+	for attempt := range loadAttempts {
+		result := loadWithKills(t)
+		t.Logf("%d requests, %d sent late, failures %v, p99 %.0f ms", result.Requests, result.Late, result.Failures, result.P99)
+		registered(t) // every one came back
+		if result.Requests < 2000 {
+			t.Fatalf("only %d requests were sent", result.Requests)
+		}
+		if len(result.Failures) == 0 {
+			return
+		}
+		if starved := result.Late > result.Requests/20; !starved || attempt == loadAttempts-1 {
+			t.Fatalf("customers noticed: %v", result.Failures)
+		}
+		t.Log("more than 5 % were sent late: the machine is too busy to judge; once more")
+	}
+}
+
+type loadResult struct {
+	Requests int            `json:"requests"`
+	Late     int            `json:"late"`
+	Failures map[string]int `json:"failures"`
+	P99      float64        `json:"p99_ms"`
+}
+
+// loadWithKills ends four containers of four services in the middle of a load
+// of about half of what two cores carry.
+func loadWithKills(t *testing.T) loadResult {
+	t.Helper()
 	var stdout, stderr bytes.Buffer
-	ctx, cancel := context.WithTimeout(t.Context(), 90*time.Second)
+	ctx, cancel := context.WithTimeout(t.Context(), 2*time.Minute)
 	defer cancel()
 	load := exec.CommandContext(ctx, tool(t), "load", "--target", "compose",
-		"--rate", "100", "--duration", "25s", "--verify-orders", "-o", "json",
+		"--rate", "50", "--duration", "40s", "--verify-orders", "-o", "json",
 		// Patient customers: a kill must not become an error. How fast the shop
 		// is says a benchmark, not a stack that shares its machine with builds.
 		"--browse-deadline", "5s", "--checkout-deadline", "9s")
@@ -269,26 +301,17 @@ func killed(t *testing.T) {
 		func() { kitmesh(t, oneCommand, "kill", "pricing") },
 		func() { kitmesh(t, oneCommand, "kill", "gateway/3") },
 	} {
-		time.Sleep(4 * time.Second) // a pace, not a wait: the load goes on meanwhile
+		time.Sleep(7 * time.Second) // a pace, not a wait: the load goes on meanwhile
 		kill()
 	}
 	if err := load.Wait(); err != nil {
 		t.Fatalf("load: %v\n%s%s", err, tail(stdout.String()), tail(stderr.String()))
 	}
-	var result struct {
-		Requests int            `json:"requests"`
-		Success  float64        `json:"success"`
-		Failures map[string]int `json:"failures"`
-		P99      float64        `json:"p99_ms"`
-	}
+	var result loadResult
 	if err := json.Unmarshal(stdout.Bytes(), &result); err != nil {
 		t.Fatalf("%v\n%s", err, stdout.String())
 	}
-	t.Logf("%d requests, failures %v, p99 %.0f ms", result.Requests, result.Failures, result.P99)
-	if result.Requests < 2000 || len(result.Failures) > 0 {
-		t.Errorf("load saw %s", stdout.String())
-	}
-	registered(t) // every one came back
+	return result
 }
 
 // durable kills the broker, which holds all state, and finds the order again.

@@ -18,7 +18,7 @@ const (
 	// restartTries bounds the attempts to start one container again.
 	restartTries = 5
 	// resubscribeAfter is the pause before events are asked for again.
-	resubscribeAfter = time.Second
+	resubscribeAfter = 3 * time.Second
 )
 
 // Supervise starts again, after a second, every container of the stack that a
