@@ -34,11 +34,7 @@ func TestMain(m *testing.M) {
 		}
 		return
 	}
-	goleak.VerifyTestMain(m,
-		// The embedded server's shared caches and clocks outlive it by design.
-		goleak.IgnoreTopFunction("github.com/nats-io/nats-server/v2/server/ats.init.0.func1"),
-		goleak.IgnoreAnyFunction("github.com/nats-io/nats-server/v2/server.(*Server).Start.func1"),
-	)
+	goleak.VerifyTestMain(m)
 }
 
 // process is a broker in its own process, which tests kill.
