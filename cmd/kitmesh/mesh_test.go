@@ -141,6 +141,24 @@ func running(pid int) bool {
 	return !bytes.Contains(stat, []byte(") Z "))
 }
 
+// killSupervisor kills a mesh's supervisor and returns the state of that moment.
+func (m mesh) killSupervisor(name string) status {
+	m.t.Helper()
+	s := m.status(name)
+	m.run(0, "kill", "supervisor", "--name", name)
+	return s
+}
+
+// gone checks that no process of a former state runs.
+func (m mesh) gone(s status) {
+	m.t.Helper()
+	for _, pid := range s.pids() {
+		if running(pid) {
+			m.t.Errorf("pid %d still runs", pid)
+		}
+	}
+}
+
 func placeOrder(t *testing.T, gateway, key string) int {
 	t.Helper()
 	body := strings.NewReader(`{"lines":[{"sku":"air-press","quantity":1}]}`)
@@ -204,27 +222,21 @@ func TestMeshEndToEnd(t *testing.T) {
 	if two.passing() != 7 || two.Gateway == s.Gateway {
 		t.Errorf("two meshes do not live side by side: %d passing", two.passing())
 	}
-	one := m.status("default")
-	for _, p := range one.Parts {
-		if p.Name == "supervisor" {
-			if err := syscall.Kill(p.PID, syscall.SIGKILL); err != nil {
-				t.Fatal(err)
-			}
-		}
-	}
+	// kill -9 of kitmesh, then down: nothing is left.
+	one := m.killSupervisor("default")
 	m.run(0, "down", "--name", "default")
-	for _, pid := range one.pids() {
-		if running(pid) {
-			t.Errorf("pid %d still runs after down", pid)
-		}
-	}
+	m.gone(one)
 	if still := m.status("two"); still.passing() != 7 {
 		t.Errorf("down of one hit two: %d passing", still.passing())
 	}
-	m.run(0, "down", "--name", "two")
-	for _, pid := range two.pids() {
-		if running(pid) {
-			t.Errorf("pid %d of two still runs after down", pid)
-		}
+	// kill -9 of kitmesh, then up: the old processes make room for new ones.
+	left := m.killSupervisor("two")
+	m.up("two")
+	m.gone(left)
+	if again := m.status("two"); again.passing() != 7 {
+		t.Errorf("after kill -9 and up: %d passing", again.passing())
 	}
+	two = m.status("two")
+	m.run(0, "down", "--name", "two")
+	m.gone(two)
 }

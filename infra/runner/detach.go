@@ -87,7 +87,8 @@ func awaitReady(ctx context.Context, d dirs, supervisor *os.Process, exited chan
 		}
 		_, _ = reader.WriteTo(relay)
 		r, err := loadRecord(d)
-		if holder, ok := lockHolder(d.lock()); err == nil && ok && r.Ready && holder.pid == supervisor.Pid {
+		holder, ok := lockHolder(d.lock())
+		if err == nil && ok && r.Ready && holds(d, r) && holder.pid == supervisor.Pid {
 			return r.State, nil
 		}
 	}
