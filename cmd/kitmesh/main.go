@@ -30,6 +30,7 @@ var commands = []func() *cobra.Command{
 	newScaleCommand,
 	newBrokerCommand,
 	newProviderCommand,
+	newZipkinCommand,
 	newEdgeCommand,
 	newLoadCommand,
 	newHealthCommand,

@@ -38,7 +38,7 @@ type record struct {
 // What a record and a trace take besides the span's text: struct, slack of the
 // slice that grew, map slot, place in the queues.
 const (
-	recordCost = 150
+	recordCost = 165
 	traceCost  = 350
 )
 
