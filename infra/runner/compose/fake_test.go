@@ -1,11 +1,13 @@
 package compose
 
 import (
+	"cmp"
 	"encoding/json"
 	"fmt"
 	"net/http"
 	"net/http/httptest"
 	"regexp"
+	"slices"
 	"strings"
 	"sync"
 	"testing"
@@ -18,6 +20,7 @@ type engine struct {
 	containers []fakeContainer
 	asked      []string       // "POST kill catalog-1 signal=9"
 	created    map[string]any // the body of the last create
+	policy     string         // RestartPolicy of every container, as JSON
 }
 
 type fakeContainer struct {
@@ -98,6 +101,11 @@ func (e *engine) one(w http.ResponseWriter, r *http.Request, match []string) {
 		return
 	}
 	name := match[1]
+	if name != "new" && !slices.ContainsFunc(e.containers, func(c fakeContainer) bool { return c.id() == name }) {
+		w.WriteHeader(http.StatusNotFound)
+		fmt.Fprint(w, `{"message":"No such container"}`)
+		return
+	}
 	for _, c := range e.containers {
 		if c.id() != name {
 			continue
@@ -105,6 +113,10 @@ func (e *engine) one(w http.ResponseWriter, r *http.Request, match []string) {
 		name = fmt.Sprintf("%s-%d", c.service, c.number)
 		if match[2] == "json" {
 			e.inspect(w, c)
+			return
+		}
+		if match[2] == "wait" {
+			fmt.Fprint(w, `{"StatusCode":137}`)
 			return
 		}
 		if match[2] == "stats" {
@@ -119,7 +131,17 @@ func (e *engine) one(w http.ResponseWriter, r *http.Request, match []string) {
 	if signal := r.URL.Query().Get("signal"); signal != "" {
 		call += " signal=" + signal
 	}
+	if match[2] == "update" {
+		var body struct{ RestartPolicy json.RawMessage }
+		_ = json.NewDecoder(r.Body).Decode(&body)
+		e.policy = string(body.RestartPolicy)
+		call += " " + e.policy
+		fmt.Fprint(w, `{}`)
+	}
 	e.asked = append(e.asked, call)
+	if match[2] == "update" {
+		return
+	}
 	w.WriteHeader(http.StatusNoContent)
 }
 
@@ -132,7 +154,7 @@ func (e *engine) inspect(w http.ResponseWriter, c fakeContainer) {
 			"Image": "kitmesh/kitmesh:local", "Hostname": c.id()[:12], "Env": []string{"KITMESH_VERSION=v2", "KITMESH_ZONE="},
 			"Labels": map[string]string{labelProject: c.project, labelService: c.service, labelNumber: fmt.Sprint(c.number)},
 		},
-		"HostConfig":      map[string]any{"ReadonlyRootfs": true},
+		"HostConfig":      map[string]any{"ReadonlyRootfs": true, "RestartPolicy": json.RawMessage(cmp.Or(e.policy, `{}`))},
 		"NetworkSettings": map[string]any{"Networks": map[string]any{"kitmesh_default": map[string]any{"IPAddress": "172.20.0.7"}}},
 	})
 }
