@@ -104,6 +104,9 @@ func (l *Ledger) open(sku string) *account {
 	return l.accounts[sku]
 }
 
+// maxWrite bounds one write with all its waits.
+const maxWrite = 10 * time.Second
+
 // decide looks at what is known of a key and says which event follows; nil when
 // nothing has to happen.
 type decide func(view) (*event, error)
@@ -117,6 +120,8 @@ func (l *Ledger) write(ctx context.Context, sku, key string, d decide) error {
 	if err != nil {
 		return err
 	}
+	ctx, cancel := context.WithTimeout(ctx, maxWrite) // for callers without a deadline
+	defer cancel()
 	if err := a.acquire(ctx); err != nil {
 		return err
 	}
