@@ -117,7 +117,7 @@ func replaceable(ctx context.Context, err error) bool {
 		return false // nobody waits for it
 	}
 	code := fault.CodeOf(err)
-	return fault.Blames(err) || code == fault.Overloaded || code == fault.Limited
+	return fault.Failure(err) || code == fault.Overloaded || code == fault.Limited
 }
 
 // command is a configured hystrix command with our bulkhead.
@@ -183,7 +183,7 @@ func patient(ctx context.Context) (context.Context, func()) {
 
 func outcomeOf(err error) Outcome {
 	switch {
-	case fault.Blames(err):
+	case fault.Failure(err):
 		return Failure
 	case fault.CodeOf(err) == fault.Canceled:
 		return Left
@@ -238,7 +238,7 @@ func (x *execution) run(ctx context.Context, request any, next endpoint.Endpoint
 	if errors.Is(x.ctx.Err(), context.Canceled) {
 		return context.Canceled
 	}
-	if err == nil || !fault.Blames(err) && fault.CodeOf(err) != fault.Canceled {
+	if err == nil || !fault.Failure(err) && fault.CodeOf(err) != fault.Canceled {
 		x.result.Store(&result{response, err})
 		return nil
 	}

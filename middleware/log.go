@@ -25,7 +25,7 @@ func Log(logger *slog.Logger, method string) endpoint.Middleware {
 			begin := time.Now()
 			response, err := next(ctx, request)
 			level := slog.LevelDebug
-			if fault.Blames(err) {
+			if fault.Failure(err) {
 				level = slog.LevelWarn
 			}
 			if logger.Enabled(ctx, level) {

@@ -382,3 +382,27 @@ func TestGracefulEnd(t *testing.T) {
 		t.Error(err)
 	}
 }
+
+// A gateway that passes on the failure of a service behind it is well: its
+// breaker stays closed, and customers do not see who it was.
+func TestAFailureBehindTheGatewayIsNotHeldAgainstIt(t *testing.T) {
+	for origin, want := range map[string]string{"payments": "closed", "": "open"} {
+		g := newGateway(t, "a")
+		failing := problemHandler(503, "unavailable")
+		g.set(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+			if origin != "" {
+				w.Header().Set("X-Kitmesh-Origin", origin)
+			}
+			failing.ServeHTTP(w, r)
+		}))
+		e := start(t, Options{}, g)
+		for range 10 {
+			if got := ask(t, e, "GET", "/v1/products", ""); got.StatusCode != 503 || got.Header.Get("X-Kitmesh-Origin") != "" {
+				t.Errorf("%d %v", got.StatusCode, got.Header)
+			}
+		}
+		if got := e.target.Report().Members[0].Breaker; got != want {
+			t.Errorf("origin %q: breaker %s, want %s", origin, got, want)
+		}
+	}
+}

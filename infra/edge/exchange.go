@@ -18,8 +18,9 @@ import (
 
 // The headers that the edge sets on every answer.
 const (
-	TraceHeader = "X-Trace-Id"
-	TriesHeader = "X-Kitmesh-Tries" // instances that were asked; 0: the edge answered by itself
+	TraceHeader  = "X-Trace-Id"
+	originHeader = "X-Kitmesh-Origin" // from the gateway: the failure is of a service behind it
+	TriesHeader  = "X-Kitmesh-Tries"  // instances that were asked; 0: the edge answered by itself
 )
 
 // exchange is one request on its way through the edge.

@@ -188,7 +188,9 @@ func faultOf(resp *http.Response) error {
 			code = fault.Internal
 		}
 	}
-	return &fault.Error{Code: code, Message: p.Detail, Cause: errors.New(resp.Status)}
+	origin := resp.Header.Get(originHeader)
+	resp.Header.Del(originHeader)
+	return &fault.Error{Code: code, Message: p.Detail, Origin: origin, Cause: errors.New(resp.Status)}
 }
 
 func discard(resp *http.Response) {

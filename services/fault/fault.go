@@ -44,6 +44,7 @@ type Error struct {
 	Code       Code
 	Message    string        // a sentence that helps the caller
 	RetryAfter time.Duration // earliest sensible retry; 0 says nothing
+	Origin     string        // the called service that failed; "" when it is whoever answers
 	Cause      error         // for the log only; never leaves the process
 }
 
@@ -120,13 +121,40 @@ func Retryable(err error) bool {
 	return false
 }
 
-// Blames reports whether err is the instance's own failure, the only kind that
-// breakers and ejection count: not the caller's mistakes, cancellations or
-// limits.
-func Blames(err error) bool {
+// From returns err marked as the failure of a called service, so that callers
+// further up do not hold it against the instance that merely passed it on. A
+// mark that is there already stays: the deepest service is the origin.
+func From(service string, err error) error {
+	if err == nil || OriginOf(err) != "" {
+		return err
+	}
+	return &Error{Code: CodeOf(err), Message: MessageOf(err), RetryAfter: RetryAfterOf(err), Origin: service, Cause: err}
+}
+
+// OriginOf returns the service that err is the failure of, "" when it is the
+// answering instance's own.
+func OriginOf(err error) string {
+	var e *Error
+	for errors.As(err, &e) {
+		if e.Origin != "" {
+			return e.Origin
+		}
+		err = e.Cause
+	}
+	return ""
+}
+
+// Failure reports whether err is a failure of the mesh, not the caller's
+// mistake, cancellation or limit.
+func Failure(err error) bool {
 	switch CodeOf(err) {
 	case Unavailable, Internal, Deadline:
 		return true
 	}
 	return false
 }
+
+// Blames reports whether err is the answering instance's own failure, the only
+// kind that breakers and ejection count: an instance that is well and passes on
+// the failure of another service must not be taken out for it.
+func Blames(err error) bool { return Failure(err) && OriginOf(err) == "" }

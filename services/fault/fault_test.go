@@ -163,3 +163,24 @@ func TestCodesIsComplete(t *testing.T) {
 		t.Errorf("fault.go declares %d codes, Codes lists %d", declared, len(seen))
 	}
 }
+
+func TestOrigin(t *testing.T) {
+	own := fault.New(fault.Unavailable, "payments is away")
+	if fault.OriginOf(own) != "" || !fault.Blames(own) || !fault.Failure(own) {
+		t.Errorf("%v is the answerer's own failure", own)
+	}
+	passed := fault.From("payments", own)
+	if fault.OriginOf(passed) != "payments" || fault.Blames(passed) || !fault.Failure(passed) || !fault.Retryable(passed) {
+		t.Errorf("%v is held against whoever passes it on", passed)
+	}
+	if fault.CodeOf(passed) != fault.Unavailable || fault.MessageOf(passed) != fault.MessageOf(own) || !errors.Is(passed, own) {
+		t.Errorf("From changed %v to %v", own, passed)
+	}
+	wrapped := fault.Wrap(fault.Unavailable, fmt.Errorf("place: %w", fault.From("orders", passed)), "try again")
+	if fault.OriginOf(wrapped) != "payments" {
+		t.Errorf("origin %q, want the deepest: payments", fault.OriginOf(wrapped))
+	}
+	if fault.From("payments", nil) != nil || fault.OriginOf(nil) != "" || fault.Blames(nil) {
+		t.Error("nil has an origin")
+	}
+}

@@ -54,6 +54,10 @@ type Problem struct {
 	TraceID string     `json:"trace_id"`
 }
 
+// OriginHeader names the service behind this one that a failure is of, for
+// proxies that judge instances; the edge takes it off.
+const OriginHeader = "X-Kitmesh-Origin"
+
 // WriteProblem answers with err as a problem document, with Retry-After in
 // whole seconds where coming back later helps. Only what fault.MessageOf shows
 // leaves the process.
@@ -71,6 +75,9 @@ func WriteProblem(ctx context.Context, w http.ResponseWriter, err error) {
 		if traceID == "" {
 			traceID = traceIDOf(span.Context())
 		}
+	}
+	if origin := fault.OriginOf(err); origin != "" {
+		w.Header().Set(OriginHeader, origin)
 	}
 	if after := retryAfter(err, status); after > 0 {
 		w.Header().Set("Retry-After", strconv.Itoa(after))

@@ -44,7 +44,11 @@ func Status(err error) error {
 	code := fault.CodeOf(err)
 	// A status with invalid UTF-8 cannot be marshalled and would lose its details.
 	s := status.New(statusCodes[code], strings.ToValidUTF8(fault.MessageOf(err), "\uFFFD"))
-	details := []protoadapt.MessageV1{&errdetails.ErrorInfo{Reason: string(code), Domain: foreign.Domain}}
+	info := &errdetails.ErrorInfo{Reason: string(code), Domain: foreign.Domain}
+	if origin := fault.OriginOf(err); origin != "" {
+		info.Metadata = map[string]string{foreign.Origin: origin}
+	}
+	details := []protoadapt.MessageV1{info}
 	if after := fault.RetryAfterOf(err); after > 0 {
 		details = append(details, &errdetails.RetryInfo{RetryDelay: durationpb.New(after)})
 	}

@@ -52,6 +52,18 @@ func TestEveryCodeSurvives(t *testing.T) {
 	}
 }
 
+// TestOriginSurvives: a failure that an instance passes on names its origin on
+// the wire, so that breakers do not hold it against the instance.
+func TestOriginSurvives(t *testing.T) {
+	sent := rpc.Status(fault.From("payments", fault.New(fault.Unavailable, "nobody there")))
+	if got := rpc.Fault(sent); fault.OriginOf(got) != "payments" || fault.Blames(got) {
+		t.Errorf("%v comes back with the origin %q", sent, fault.OriginOf(got))
+	}
+	if got := rpc.Fault(rpc.Status(fault.New(fault.Unavailable, "nobody there"))); fault.OriginOf(got) != "" || !fault.Blames(got) {
+		t.Errorf("an instance's own failure comes back with the origin %q", fault.OriginOf(got))
+	}
+}
+
 // TestForeignErrors maps what did not come from a service of ours; addresses
 // stay in the cause.
 func TestForeignErrors(t *testing.T) {

@@ -40,10 +40,9 @@ func (a *App) join() {
 		Consul:    a.consul,
 		Discovery: discovery.Options{Logger: a.Logger},
 		Target: target.Options{
-			DialOptions: []grpc.DialOption{grpc.WithChainUnaryInterceptor(middleware.InjectB3())},
-			PerTry:      func(method string) endpoint.Middleware { return middleware.TraceClient(a.Tracer, method) },
-			Metrics:     target.NewMetrics(a.registry),
-			Logger:      a.Logger,
+			Tracer:  a.Tracer,
+			Metrics: target.NewMetrics(a.registry),
+			Logger:  a.Logger,
 		},
 	})
 	a.OnClose(func() { _ = a.mesh.Close() })

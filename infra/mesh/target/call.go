@@ -253,14 +253,17 @@ func (s *set) offers(not *tried) bool {
 // failed is the error of a call that made tries. The caller's own mistakes pass
 // as they are: they happen all the time and no try explains them.
 func (t *Target) failed(p *progress, why string) error {
-	if p.went.n == 1 && !fault.Blames(p.last) || p.panicked {
+	if p.went.n == 1 && !fault.Failure(p.last) || p.panicked {
 		return p.last
 	}
 	e := &Error{Service: t.opts.Service, Method: p.call.Method, Tries: p.went.n, Why: why, Last: p.last}
 	for _, m := range p.went.list[:p.went.n] {
 		e.Instances = append(e.Instances, m.instance.Load().ID)
 	}
-	return e
+	if !fault.Failure(p.last) {
+		return e
+	}
+	return fault.From(t.opts.Service, e)
 }
 
 // nobody is the error of a call that found no member to go to.
@@ -277,7 +280,8 @@ func (t *Target) nobody(p *progress, s *set) error {
 	case len(s.members) > 0:
 		why = "all keep failing"
 	}
-	return fault.Wrap(fault.Unavailable, s.err, "no instance of %s is reachable: %s", t.opts.Service, why)
+	err := fault.Wrap(fault.Unavailable, s.err, "no instance of %s is reachable: %s", t.opts.Service, why)
+	return fault.From(t.opts.Service, err)
 }
 
 // gaveUp is the error of a call whose caller has no time left.

@@ -21,6 +21,9 @@ import (
 // Domain marks the statuses that carry one of our codes in their details.
 const Domain = "kitmesh"
 
+// Origin is the key of fault.Error's Origin in the metadata of that detail.
+const Origin = "origin"
+
 // Fault returns err as it is when it carries a code already (a fault or a
 // context error), a fault that wraps it when a library we know made it, and
 // err itself otherwise.
@@ -59,6 +62,7 @@ func ours(s *status.Status) *fault.Error {
 		case *errdetails.ErrorInfo:
 			if d.GetDomain() == Domain && slices.Contains(fault.Codes(), fault.Code(d.GetReason())) {
 				f.Code = fault.Code(d.GetReason())
+				f.Origin = d.GetMetadata()[Origin]
 			}
 		case *errdetails.RetryInfo:
 			f.RetryAfter = max(d.GetRetryDelay().AsDuration(), 0)
