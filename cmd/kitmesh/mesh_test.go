@@ -202,6 +202,18 @@ func TestMeshEndToEnd(t *testing.T) {
 		return code == http.StatusCreated || code == http.StatusAccepted
 	})
 
+	m.eventually("the order is traced through every service", func() bool {
+		resp, err := http.Get(s.Zipkin + "/api/v2/services")
+		if err != nil {
+			return false
+		}
+		defer resp.Body.Close()
+		text, _ := io.ReadAll(resp.Body)
+		return !slices.ContainsFunc(runner.Services, func(service string) bool {
+			return service != "catalog" && !strings.Contains(string(text), `"`+service+`"`)
+		})
+	})
+
 	m.run(0, "kill", "catalog")
 	m.eventually("catalog-1 is back", func() bool {
 		now := m.status("default")

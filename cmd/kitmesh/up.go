@@ -24,7 +24,7 @@ kitmesh down ends the mesh. If the mesh is up already, it prints the URLs and re
 Consul: "auto" takes a consul of 1.15 or later on PATH, else the one beside kitmesh, else
 builds the pinned one there once, which needs Go. It is a dev server: a restart is empty.
 Zipkin: "auto" runs the real server when Java 17 or later and Maven are here (the jar is
-fetched once); otherwise traces wait for the embedded collector of a later release.`
+fetched once), else the embedded collector; it says which.`
 
 func newUpCommand() *cobra.Command {
 	opts := runner.UpOptions{}

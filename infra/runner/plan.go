@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"path/filepath"
 	"strconv"
+	"strings"
 	"time"
 )
 
@@ -41,7 +42,7 @@ type plan struct {
 	ports  *ports
 	consul consulChoice
 	tools  zipkinTools
-	zipkin bool // run the real server
+	zipkin zipkinMode
 	state  State
 	port   struct{ edge, consul, zipkin, broker, provider int }
 }
@@ -60,16 +61,9 @@ func newPlan(ctx context.Context, d dirs, opts UpOptions) (*plan, error) {
 	if p.keep, err = keepDir(p.bin); err != nil {
 		return nil, err
 	}
-	if opts.Zipkin == "auto" {
-		p.tools, p.zipkin = findZipkinTools(ctx, d.mark(), p.keep)
-	}
-	external := IsURL(opts.Zipkin)
-	switch {
-	case opts.Zipkin == "embedded":
-		opts.Out.Line(noEmbedded)
-	case !p.zipkin && !external:
-		opts.Out.Line(noZipkin)
-	}
+	var why string
+	p.zipkin, p.tools, why = chooseZipkin(ctx, opts.Zipkin, d.mark(), p.keep)
+	opts.Out.Line(why)
 	if err := p.choosePorts(); err != nil {
 		return nil, err
 	}
@@ -86,11 +80,9 @@ func newPlan(ctx context.Context, d dirs, opts UpOptions) (*plan, error) {
 	if p.consul.url == "" {
 		p.state.Consul = baseURL(p.port.consul)
 	}
-	switch {
-	case external:
-		p.state.Zipkin = opts.Zipkin
-	case p.zipkin:
-		p.state.Zipkin = baseURL(p.port.zipkin)
+	p.state.Zipkin = baseURL(p.port.zipkin)
+	if p.zipkin == zipkinElsewhere {
+		p.state.Zipkin = strings.TrimRight(opts.Zipkin, "/")
 	}
 	return p, nil
 }
@@ -105,7 +97,7 @@ func (p *plan) choosePorts() error {
 	}{
 		{true, p.opts.EdgePort, "the shop's front door", "--edge-port", &p.port.edge},
 		{!IsURL(p.opts.Consul), p.opts.ConsulPort, "Consul", "--consul-port", &p.port.consul},
-		{p.zipkin, p.opts.ZipkinPort, "Zipkin", "--zipkin-port", &p.port.zipkin},
+		{p.zipkin != zipkinElsewhere, p.opts.ZipkinPort, "Zipkin", "--zipkin-port", &p.port.zipkin},
 		{true, p.opts.BrokerPort, "the broker", "--broker-port", &p.port.broker},
 		{true, 0, "the payment provider", "", &p.port.provider},
 	}
@@ -133,6 +125,10 @@ func (p *plan) broker() spec {
 
 func (p *plan) provider() spec {
 	return p.kitmesh("provider", "--addr", address(p.port.provider), "--ledger", filepath.Join(p.dirs.data("provider"), "ledger.jsonl"))
+}
+
+func (p *plan) embeddedZipkin() spec {
+	return p.kitmesh("zipkin", "--addr", address(p.port.zipkin))
 }
 
 func (p *plan) edge() spec {

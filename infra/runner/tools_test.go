@@ -109,6 +109,33 @@ func TestZipkinNeedsJava17(t *testing.T) {
 	}
 }
 
+func TestChooseZipkin(t *testing.T) {
+	java := filepath.Dir(script(t, t.TempDir(), "java", `openjdk version "17.0.15"`))
+	mvn := filepath.Dir(script(t, t.TempDir(), "mvn", "unused"))
+	withJar := t.TempDir()
+	if err := os.WriteFile(filepath.Join(withJar, zipkinJar), nil, 0o600); err != nil {
+		t.Fatal(err)
+	}
+	for _, c := range []struct {
+		name, choice, path, keep string
+		want                     zipkinMode
+	}{
+		{"all there", "auto", java + ":" + mvn, t.TempDir(), zipkinReal},
+		{"no Java", "auto", mvn, withJar, zipkinEmbedded},
+		{"no Maven", "auto", java, t.TempDir(), zipkinEmbedded},
+		{"no Maven, but the jar", "auto", java, withJar, zipkinReal},
+		{"as asked", "embedded", java + ":" + mvn, withJar, zipkinEmbedded},
+		{"a URL", "http://zipkin:9411", java + ":" + mvn, withJar, zipkinElsewhere},
+	} {
+		t.Run(c.name, func(t *testing.T) {
+			t.Setenv("PATH", c.path)
+			if got, _, why := chooseZipkin(t.Context(), c.choice, "X=Y", c.keep); got != c.want {
+				t.Errorf("chose %d (%s), want %d", got, why, c.want)
+			}
+		})
+	}
+}
+
 func TestJarWithAnotherChecksumIsRefused(t *testing.T) {
 	keep := t.TempDir()
 	mvn := filepath.Join(t.TempDir(), "mvn")

@@ -137,7 +137,9 @@ func (p *plan) launch(ctx context.Context, sup *Supervisor) (stopFetch func(), e
 	if err := startAll(sup, append(shop, p.edge())); err != nil {
 		return stopFetch, err
 	}
-	stopFetch = p.startZipkin(ctx, sup)
+	if stopFetch, err = p.startZipkin(ctx, sup); err != nil {
+		return stopFetch, err
+	}
 	if err := until(ctx, timeout, p.opts.Out, p.shop(sup)); err != nil {
 		return stopFetch, err
 	}
@@ -163,27 +165,36 @@ func startAll(sup *Supervisor, specs []spec) error {
 	return nil
 }
 
-// startZipkin fetches the server if need be and starts it, in the background;
-// the function returned ends a fetch under way. Without it the mesh runs on.
-func (p *plan) startZipkin(ctx context.Context, sup *Supervisor) (stop func()) {
-	if !p.zipkin {
-		return func() {}
+// startZipkin starts who collects the traces. The real server is fetched first
+// if need be, in the background; the function returned ends a fetch under way.
+// Where it cannot be had, the embedded collector takes its place and its port.
+func (p *plan) startZipkin(ctx context.Context, sup *Supervisor) (stop func(), err error) {
+	switch p.zipkin {
+	case zipkinElsewhere:
+		return func() {}, nil
+	case zipkinEmbedded:
+		return func() {}, sup.start(p.embeddedZipkin())
 	}
 	ctx, cancel := context.WithCancel(ctx)
 	done := make(chan struct{})
 	go func() {
 		defer close(done)
+		collector := p.embeddedZipkin()
 		jar, err := fetchZipkin(ctx, p.tools, p.keep, p.dirs.mark(), p.opts.Out)
-		if err == nil {
-			err = sup.start(zipkinSpec(p.tools.java, jar, p.port.zipkin))
+		switch {
+		case ctx.Err() != nil:
+			return
+		case err == nil:
+			collector = zipkinSpec(p.tools.java, jar, p.port.zipkin)
+		default:
+			p.opts.Out.Line("traces: the embedded collector; " + err.Error())
 		}
-		if err != nil && ctx.Err() == nil {
+		if err := sup.start(collector); err != nil && ctx.Err() == nil {
 			p.opts.Out.Line("no traces: " + err.Error())
-			sup.update(func(base *State, _ *bool) { base.Zipkin = "" })
 		}
 	}()
 	return func() {
 		cancel()
 		<-done
-	}
+	}, nil
 }

@@ -22,11 +22,30 @@ const (
 	zipkinJar     = "zipkin-server-" + zipkinVersion + "-exec.jar"
 )
 
-// What is said when nothing here can collect traces; the mesh runs on.
+// zipkinMode is who collects the traces.
+type zipkinMode int
+
 const (
-	noZipkin   = "no traces: Zipkin needs Java 17 or later and Maven here, or --zipkin URL; an embedded collector comes with a later release"
-	noEmbedded = "no traces: the embedded collector comes with a later release; --zipkin auto or URL collects them now"
+	zipkinElsewhere zipkinMode = iota // one that runs already
+	zipkinReal                        // the server of the Zipkin project, on Java
+	zipkinEmbedded                    // kitmesh zipkin
 )
+
+// chooseZipkin follows --zipkin: auto, embedded or a URL. auto is the real
+// server where it can run; why says which and, if need be, why not the other.
+func chooseZipkin(ctx context.Context, choice, mark, keep string) (mode zipkinMode, t zipkinTools, why string) {
+	switch choice {
+	case "auto":
+		t, ok := findZipkinTools(ctx, mark, keep)
+		if ok {
+			return zipkinReal, t, "traces: Zipkin " + zipkinVersion
+		}
+		return zipkinEmbedded, t, "traces: the embedded collector, since Zipkin " + zipkinVersion + " needs Java 17 or later and Maven"
+	case "embedded":
+		return zipkinEmbedded, t, "traces: the embedded collector"
+	}
+	return zipkinElsewhere, t, "traces: Zipkin at " + choice
+}
 
 // zipkinTools are the programs the real server needs.
 type zipkinTools struct{ java, mvn string }
