@@ -2,7 +2,6 @@
 SHELL := /bin/bash
 BIN := $(CURDIR)/bin
 GO ?= go
-export KITMESH_CONSUL ?= $(BIN)/consul
 
 PACKAGES := ./...
 LDFLAGS := -s -w

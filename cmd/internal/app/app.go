@@ -40,6 +40,8 @@ type App struct {
 	Metrics *middleware.Metrics
 	Health  *telemetry.Health
 
+	bareLogger *slog.Logger // for parts that name the instance themselves
+
 	registry *prometheus.Registry
 	consul   *consulapi.Client
 	broker   *broker.Client // nil until a journal is asked for
@@ -105,10 +107,10 @@ func New(c Config) (_ *App, err error) {
 			a.Close()
 		}
 	}()
-	if a.Logger, err = telemetry.NewLogger(os.Stderr, c.LogLevel, c.LogFormat); err != nil {
+	if a.bareLogger, err = telemetry.NewLogger(os.Stderr, c.LogLevel, c.LogFormat); err != nil {
 		return nil, err
 	}
-	a.Logger = a.Logger.With("service", c.Service, "instance", c.ID)
+	a.Logger = a.bareLogger.With("service", c.Service, "instance", c.ID)
 	a.Metrics = middleware.NewMetrics(a.registry)
 	if a.listener, err = new(net.ListenConfig).Listen(context.Background(), "tcp", c.RPC); err != nil {
 		return nil, fmt.Errorf("serve on --rpc: %w", err)

@@ -28,7 +28,7 @@ func (a *App) Run(ctx context.Context) error {
 	serve, finish := a.server()
 	g.Go(func() error { return named("server", serve()) })
 
-	r := registry.New(a.consul, a.registration(), a.Health.Summary, a.Logger)
+	r := registry.New(a.consul, a.registration(), a.Health.Summary, a.bareLogger)
 	registered, leave := context.WithCancel(work)
 	g.Go(func() error { return named("registration", r.Run(registered)) })
 	a.Logger.Info("serving", "rpc", a.advertised, "admin", a.adminServer.Addr(), "version", a.Config.Version)
