@@ -141,8 +141,8 @@ func TestBrokerAway(t *testing.T) {
 	if _, err := j.Append(ctx, "a", nil, 0); fault.CodeOf(err) != fault.Unavailable {
 		t.Errorf("Append: %v, want unavailable", err)
 	}
-	if _, _, err := j.Last(ctx, "a"); fault.CodeOf(err) != fault.Unavailable {
-		t.Errorf("Last: %v, want unavailable", err)
+	if _, _, err := j.Last(ctx, "a"); fault.CodeOf(err) != fault.Unavailable || fault.Blames(err) {
+		t.Errorf("Last: %v, want unavailable, not held against the instance that passes it on", err)
 	}
 	gone, leave := context.WithCancel(t.Context())
 	leave()

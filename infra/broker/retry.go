@@ -50,18 +50,16 @@ func away(ctx context.Context, last error) error {
 	if last == nil {
 		last = ctx.Err()
 	}
-	return fault.Wrap(fault.Unavailable, last, "the broker did not answer in time")
+	return unavailable(last, "the broker did not answer in time")
 }
 
 // passing reports whether err may be gone at the next try: everything but the
 // server's own verdicts and our faults.
 func passing(err error) bool {
-	var f *fault.Error
-	if errors.As(err, &f) {
+	if _, ok := errors.AsType[*fault.Error](err); ok {
 		return false
 	}
-	var api *jetstream.APIError
-	if errors.As(err, &api) {
+	if api, ok := errors.AsType[*jetstream.APIError](err); ok {
 		// 503: no leader yet, JetStream still recovering or out of resources.
 		return api.Code == 503 || api.Code == 500 || api.ErrorCode == jetstream.JSErrCodeStreamNotFound
 	}
@@ -81,9 +79,15 @@ func asFault(err error) error {
 	case errors.Is(err, nats.ErrMaxPayload):
 		return fault.Wrap(fault.TooLarge, err, "the event is larger than the broker takes")
 	case errors.Is(err, nats.ErrConnectionClosed):
-		return fault.Wrap(fault.Unavailable, err, "the connection to the broker is closed")
+		return unavailable(err, "the connection to the broker is closed")
 	}
-	return fault.Wrap(fault.Unavailable, err, "the broker refused")
+	return unavailable(err, "the broker refused")
+}
+
+// unavailable is the broker's failure and nobody else's: without its origin the
+// callers' breakers would open for every instance that is cut off from it.
+func unavailable(cause error, sentence string) error {
+	return fault.From(remote.ServiceName, fault.Wrap(fault.Unavailable, cause, "%s", sentence))
 }
 
 func conflicts(err error) bool {

@@ -7,6 +7,7 @@ import (
 	"encoding/hex"
 	"errors"
 	"fmt"
+	"slices"
 	"sync"
 	"time"
 
@@ -137,7 +138,7 @@ func (b *book) apply(r *record) {
 // all returns the entries that are on disk, in order.
 func (b *book) all() []Entry {
 	b.mu.Lock()
-	records := b.entries[:len(b.entries):len(b.entries)]
+	records := slices.Clip(b.entries)
 	b.mu.Unlock()
 	entries := make([]Entry, 0, len(records))
 	for _, r := range records {

@@ -21,6 +21,9 @@ import (
 	"github.com/kitmesh/kitmesh/services/fault"
 )
 
+// serviceName is the provider in traces and as the origin of failures.
+const serviceName = "provider"
+
 // ClientOptions bounds a client; the zero value is usable.
 type ClientOptions struct {
 	TryTimeout time.Duration  // one request; 0 means 2 s
@@ -101,10 +104,10 @@ func (c *Client) call(ctx context.Context, op Op, key string, b body) (receipt, 
 	for try := 1; ; try++ {
 		r, err := c.try(ctx, op, key, payload, try)
 		if err == nil || !fault.Retryable(err) || try == c.opts.Tries {
-			return r, err
+			return r, fault.From(serviceName, err)
 		}
 		if !wait(ctx, 20*time.Millisecond<<try/2+rand.N(20*time.Millisecond)) {
-			return receipt{}, err
+			return receipt{}, fault.From(serviceName, err)
 		}
 	}
 }
@@ -142,7 +145,7 @@ func (c *Client) startSpan(ctx context.Context, req *http.Request, op Op, try in
 		return nil
 	}
 	span, _ := c.opts.Tracer.StartSpanFromContext(ctx, "provider."+string(op), zipkin.Kind(model.Client),
-		zipkin.RemoteEndpoint(&model.Endpoint{ServiceName: "provider"}))
+		zipkin.RemoteEndpoint(&model.Endpoint{ServiceName: serviceName}))
 	span.Tag("try", strconv.Itoa(try))
 	_ = b3.InjectHTTP(req)(span.Context()) // fails only for an empty context
 	return span

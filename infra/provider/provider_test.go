@@ -6,6 +6,7 @@ import (
 	"net/http"
 	"os"
 	"path/filepath"
+	"slices"
 	"strings"
 	"sync"
 	"sync/atomic"
@@ -173,7 +174,7 @@ func TestReload(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	torn := append(whole[:len(whole):len(whole)], `{"seq":2,"op":"capt`...)
+	torn := append(slices.Clip(whole), `{"seq":2,"op":"capt`...)
 	if err := os.WriteFile(path, torn, 0o600); err != nil {
 		t.Fatal(err)
 	}
@@ -262,6 +263,9 @@ func TestProviderAwayOrTooSlow(t *testing.T) {
 	c := client(t, "http://127.0.0.1:1", provider.ClientOptions{Tries: 2})
 	_, err := c.Authorise(t.Context(), "k", 1, "EUR")
 	want(t, "nobody there", err, fault.Unavailable)
+	if fault.Blames(err) {
+		t.Errorf("%v is held against the instance that passes it on", err)
+	}
 
 	s, _ := start(t, provider.Options{Latency: 10 * time.Second})
 	slow := client(t, s.URL(), provider.ClientOptions{Tries: 2, TryTimeout: 20 * time.Millisecond})

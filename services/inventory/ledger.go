@@ -42,9 +42,9 @@ func New(journal Journal, initial map[string]int, logger *slog.Logger) *Ledger {
 
 // Run keeps the copy up to date until ctx ends.
 func (l *Ledger) Run(ctx context.Context) error {
-	tail, err := l.tail(ctx)
-	if err != nil {
-		return nil // ctx ended
+	tail, ok := l.tail(ctx)
+	if !ok {
+		return nil
 	}
 	l.ready.Store(tail == 0)
 	return l.journal.Follow(ctx, func(sku string, seq uint64, data []byte) {
@@ -60,12 +60,15 @@ func (l *Ledger) Run(ctx context.Context) error {
 	})
 }
 
-// tail asks for the journal's end until it is told or ctx ends.
-func (l *Ledger) tail(ctx context.Context) (uint64, error) {
+// tail asks for the journal's end until it is told; not ok when ctx ended first.
+func (l *Ledger) tail(ctx context.Context) (tail uint64, ok bool) {
 	for {
 		tail, err := l.journal.Tail(ctx)
-		if err == nil || ctx.Err() != nil {
-			return tail, err
+		if err == nil {
+			return tail, true
+		}
+		if ctx.Err() != nil {
+			return 0, false
 		}
 		l.log.Warn("the stock journal is away; trying again", "err", err)
 		pause(ctx, 100*time.Millisecond)
