@@ -31,21 +31,22 @@ const percent = (share) => (share === 0 ? '0 %' : share < 0.001 ? '< 0.1 %' : `$
 function drawing(links) {
   const plan = layout(links);
   const most = Math.max(...links.map((l) => l.callCount));
-  const edges = plan.edges.map(({link, path, at}) => {
+  const edges = plan.edges.map(({link, path}) => {
     const bad = rate(link) > 0;
     const thick = 1.25 + 2.75 * (Math.log1p(link.callCount) / Math.log1p(most));
     return h('g', {class: `edge ${bad ? 'bad' : ''}`},
       h('title', {}, `${link.parent} → ${link.child}: ${count(link.callCount, 'call')}, ${count(link.errorCount ?? 0, 'error')}`),
-      h('path', {d: path, 'stroke-width': thick.toFixed(2), 'marker-end': `url(#${bad ? 'tip-bad' : 'tip'})`}),
-      bad && h('text', {x: at.x, y: at.y - 5, 'text-anchor': 'middle'}, `✕ ${percent(rate(link))}`));
+      h('path', {d: path, 'stroke-width': thick.toFixed(2), 'marker-end': `url(#${bad ? 'tip-bad' : 'tip'})`}));
   });
+  const words = plan.edges.filter(({link}) => rate(link) > 0).map(({link, at}) =>
+    h('text', {class: 'word', x: at.x, y: at.y - 5, 'text-anchor': 'middle'}, `✕ ${percent(rate(link))}`));
   const nodes = plan.nodes.map((n) => h('a', {svg: true, href: `/zipkin/?serviceName=${encodeURIComponent(n.name)}`, class: 'node', 'aria-label': `Traces of ${n.name}`},
     h('rect', {x: n.x, y: n.y, width: n.width, height: n.height, rx: 6}),
     h('rect', {x: n.x, y: n.y, width: 5, height: n.height, rx: 2, class: 'stripe', '--hue': hue(n.name)}),
     h('text', {x: n.x + n.width / 2 + 2, y: n.y + n.height / 2, 'text-anchor': 'middle', 'dominant-baseline': 'central'}, n.name)));
   const tip = (id, name) => h('marker', {id, class: name, viewBox: '0 0 8 8', refX: 7, refY: 4, markerWidth: 8, markerHeight: 8, markerUnits: 'userSpaceOnUse', orient: 'auto'}, h('path', {d: 'M0 0 8 4 0 8Z'}));
   return h('svg', {viewBox: `0 0 ${plan.width} ${plan.height}`, width: plan.width, height: plan.height, role: 'group', 'aria-label': 'Services and the calls between them; the table below says the same'},
-    h('defs', {}, tip('tip', 'tip'), tip('tip-bad', 'tip bad')), edges, nodes);
+    h('defs', {}, tip('tip', 'tip'), tip('tip-bad', 'tip bad')), edges, nodes, words);
 }
 
 function table(links) {
@@ -57,5 +58,5 @@ function table(links) {
       h('td', {class: 'number'}, l.callCount.toLocaleString('en')),
       h('td', {class: 'number'}, (l.errorCount ?? 0).toLocaleString('en')),
       h('td', {class: 'number'}, rate(l) > 0 ? `✕ ${percent(rate(l))}` : percent(0)),
-      h('td', {}, h('a', {href: `/zipkin/?serviceName=${encodeURIComponent(l.parent)}&remoteServiceName=${encodeURIComponent(l.child)}`, 'aria-label': `Traces of ${l.parent} calling ${l.child}`}, 'Show'))))));
+      h('td', {}, h('a', {href: `/zipkin/?serviceName=${encodeURIComponent(l.parent)}&remoteServiceName=${encodeURIComponent(l.child)}`, 'aria-label': `Show traces of ${l.parent} calling ${l.child}`}, 'Show'))))));
 }
