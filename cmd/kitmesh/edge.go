@@ -41,6 +41,7 @@ func newEdgeCommand() *cobra.Command {
 	flags.StringVar(&o.Consul, "consul", "http://127.0.0.1:8500", "Consul's URL")
 	flags.StringVar(&o.Zipkin, "zipkin", "", "Zipkin's URL; empty: no spans are reported")
 	flags.Float64Var(&o.Sample, "sample", 1, "share of new traces to record, 0 to 1")
+	flags.Float64Var(&o.SampleLimit, "sample-limit", 25, "new traces to record per second at most; 0 is no limit")
 	flags.StringVar(&level, "log-level", "info", "debug, info, warn or error")
 	flags.StringVar(&format, "log-format", "logfmt", "logfmt or json")
 	return cmd
@@ -51,6 +52,9 @@ func runEdge(cmd *cobra.Command, o edge.Options, level, format string) error {
 		if _, _, err := net.SplitHostPort(addr); err != nil {
 			return usageErrorf("--%s %q is not HOST:PORT", flag, addr)
 		}
+	}
+	if !(o.SampleLimit >= 0) {
+		return usageErrorf("--sample-limit is 0 or more, not %g", o.SampleLimit)
 	}
 	if !(o.Sample >= 0 && o.Sample <= 1) {
 		return usageErrorf("--sample is a share from 0 to 1, not %g", o.Sample)

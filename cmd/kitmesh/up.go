@@ -54,6 +54,7 @@ func newUpCommand() *cobra.Command {
 	f.BoolVar(&detach, "detach", false, "return when the mesh is up and leave it running")
 	f.Float64Var(&opts.Rate, "rate", 20, "requests per second of the light load; 0 is none")
 	f.Float64Var(&opts.Sample, "sample", 1, "share of the requests that are traced, 0 to 1")
+	f.Float64Var(&opts.SampleLimit, "sample-limit", 25, "requests traced per second at most; 0 is no limit")
 	f.StringVar(&opts.Consul, "consul", "auto", "Consul: auto, the path of a program, or the URL of a running one")
 	f.StringVar(&opts.Zipkin, "zipkin", "auto", "Zipkin: auto, embedded, or the URL of a running one")
 	f.IntVar(&opts.EdgePort, "edge-port", 8080, "port of the shop's front door; 0 is a free one")
@@ -90,6 +91,8 @@ func checkUp(opts runner.UpOptions) error {
 		return usageErrorf("--rate is 0 to 100000, not %g", opts.Rate)
 	case !(opts.Sample >= 0 && opts.Sample <= 1):
 		return usageErrorf("--sample is 0 to 1, not %g", opts.Sample)
+	case !(opts.SampleLimit >= 0):
+		return usageErrorf("--sample-limit is 0 or more, not %g", opts.SampleLimit)
 	case opts.Timeout <= 0:
 		return usageErrorf("--timeout is a positive duration, not %s", opts.Timeout)
 	case opts.Zipkin != "auto" && opts.Zipkin != "embedded" && !runner.IsURL(opts.Zipkin):

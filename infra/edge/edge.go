@@ -84,7 +84,7 @@ func (e *Edge) trace(registry *prometheus.Registry) (*zipkin.Tracer, error) {
 		e.defers(func() { _ = r.Close() })
 		spans = r
 	}
-	return telemetry.NewTracer("edge", "", e.Addr(), spans, e.opts.Sample)
+	return telemetry.NewTracer("edge", "", e.Addr(), spans, telemetry.Sampling{Share: e.opts.Sample, PerSecond: e.opts.SampleLimit})
 }
 
 // follow makes the target that finds and balances the instances.

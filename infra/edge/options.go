@@ -21,8 +21,11 @@ type Options struct {
 	Source  discovery.Source // replaces Consul; the caller ends it after the Edge
 	Zipkin  string           // URL; empty reports no spans
 	Sample  float64          // share of new traces to record, 0 to 1
-	Limits  Limits
-	Logger  *slog.Logger // nil says nothing
+	// SampleLimit is how many new traces are recorded per second at most; 0 is
+	// no limit. Tracing everything costs as much as serving it.
+	SampleLimit float64
+	Limits      Limits
+	Logger      *slog.Logger // nil says nothing
 }
 
 // Limits bound what one client, or all of them, can take. A zero field means

@@ -11,17 +11,18 @@ import (
 
 // UpOptions say what to start. The zero value of a port is a free one.
 type UpOptions struct {
-	Name       string
-	Instances  int     // of each service
-	Rate       float64 // of the light load, requests per second; 0: none
-	Sample     float64 // share of requests traced, 0 to 1
-	Consul     string  // auto, a program's path, or a URL
-	Zipkin     string  // auto, embedded, or a URL
-	EdgePort   int
-	ConsulPort int
-	ZipkinPort int
-	BrokerPort int
-	Timeout    time.Duration // for everything to be ready; 0: 60 s
+	Name        string
+	Instances   int     // of each service
+	Rate        float64 // of the light load, requests per second; 0: none
+	Sample      float64 // share of requests traced, 0 to 1
+	SampleLimit float64 // traces per second at most; 0: no limit
+	Consul      string  // auto, a program's path, or a URL
+	Zipkin      string  // auto, embedded, or a URL
+	EdgePort    int
+	ConsulPort  int
+	ZipkinPort  int
+	BrokerPort  int
+	Timeout     time.Duration // for everything to be ready; 0: 60 s
 
 	Out     Output      // what is said on the way
 	OnReady func(State) // called once, when everything answers
@@ -133,12 +134,12 @@ func (p *plan) embeddedZipkin() spec {
 
 func (p *plan) edge() spec {
 	return p.kitmesh("edge", "--addr", address(p.port.edge), "--consul", p.state.Consul,
-		"--zipkin", p.state.Zipkin, "--sample", strconv.FormatFloat(p.opts.Sample, 'g', -1, 64))
+		"--zipkin", p.state.Zipkin, "--sample", decimal(p.opts.Sample), "--sample-limit", decimal(p.opts.SampleLimit))
 }
 
 func (p *plan) load() spec {
 	return p.kitmesh("load", "--url", p.state.Gateway, "--duration", "0",
-		"--rate", strconv.FormatFloat(p.opts.Rate, 'g', -1, 64))
+		"--rate", decimal(p.opts.Rate))
 }
 
 // instance plans one instance of a service on ports of its own.
@@ -167,10 +168,12 @@ func (p *plan) instancePorts(s *spec) error {
 		"--id", s.name, "--version", s.version, "--zone", s.zone,
 		"--rpc", s.rpc, "--admin", address(admin),
 		"--consul", p.state.Consul, "--broker", p.state.Broker, "--zipkin", p.state.Zipkin,
-		"--sample", strconv.FormatFloat(p.opts.Sample, 'g', -1, 64),
+		"--sample", decimal(p.opts.Sample),
 	}
 	if s.service == "payments" {
 		s.args = append(s.args, "--provider", p.state.Provider)
 	}
 	return nil
 }
+
+func decimal(x float64) string { return strconv.FormatFloat(x, 'g', -1, 64) }

@@ -260,7 +260,7 @@ func TestReporterSendAfterClose(t *testing.T) {
 func TestReporterTagAfterFinish(t *testing.T) {
 	c := newCollector(t, nil)
 	r := newReporter(t, c.URL, ReporterOptions{Interval: time.Microsecond})
-	tracer, err := NewTracer("a", "a-1", "127.0.0.1:1", r, 1)
+	tracer, err := NewTracer("a", "a-1", "127.0.0.1:1", r, Sampling{Share: 1})
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -7,6 +7,8 @@ import (
 	"errors"
 	"io"
 	"log/slog"
+	"math"
+	"math/rand/v2"
 	"net/http"
 	"net/http/httptest"
 	"reflect"
@@ -68,7 +70,7 @@ func TestSampler(t *testing.T) {
 			"low":     func(i uint64) uint64 { return i << 40 },
 			"random":  func(uint64) uint64 { return nonZero() },
 		} {
-			keep, err := NewSampler(rate)
+			keep, err := NewSampler(Sampling{Share: rate})
 			if err != nil {
 				t.Fatal(err)
 			}
@@ -86,7 +88,7 @@ func TestSampler(t *testing.T) {
 	}
 	nan := 0.0
 	for _, bad := range []float64{-0.1, 1.1, nan / nan} {
-		if _, err := NewSampler(bad); err == nil {
+		if _, err := NewSampler(Sampling{Share: bad}); err == nil {
 			t.Errorf("rate %v is taken", bad)
 		}
 	}
@@ -102,7 +104,7 @@ func TestSampler(t *testing.T) {
 
 func TestTracer(t *testing.T) {
 	kept := new(keeper)
-	tracer, err := NewTracer("catalog", "catalog-1", "[::1]:8080", kept, 1)
+	tracer, err := NewTracer("catalog", "catalog-1", "[::1]:8080", kept, Sampling{Share: 1})
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -114,7 +116,7 @@ func TestTracer(t *testing.T) {
 		t.Errorf("span %+v at %+v", got, got.LocalEndpoint)
 	}
 	// Without Zipkin traces have ids all the same.
-	off, err := NewTracer("catalog", "catalog-1", "127.0.0.1:1", nil, 1)
+	off, err := NewTracer("catalog", "catalog-1", "127.0.0.1:1", nil, Sampling{Share: 1})
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -122,7 +124,7 @@ func TestTracer(t *testing.T) {
 	if len(middleware.TraceID(ctx)) != 32 || !zipkin.IsNoop(span) {
 		t.Errorf("trace id %q", middleware.TraceID(ctx))
 	}
-	if _, err := NewTracer("a", "a-1", "", kept, 2); err == nil {
+	if _, err := NewTracer("a", "a-1", "", kept, Sampling{Share: 2}); err == nil {
 		t.Error("a rate of 2 is taken")
 	}
 }
@@ -377,5 +379,27 @@ func TestServerAddress(t *testing.T) {
 	}
 	if err := s.Close(); err != nil {
 		t.Error(err)
+	}
+}
+
+func TestSamplerBoundsTracesPerSecond(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		sample, err := NewSampler(Sampling{Share: 1, PerSecond: 10})
+		if err != nil {
+			t.Fatal(err)
+		}
+		kept := 0
+		for range 1000 { // ten seconds at 100 a second
+			if sample(rand.Uint64()) {
+				kept++
+			}
+			time.Sleep(10 * time.Millisecond)
+		}
+		if kept < 100 || kept > 110 {
+			t.Errorf("%d of 1000 traces kept in 10 s, want 10 a second", kept)
+		}
+	})
+	if _, err := NewSampler(Sampling{Share: 1, PerSecond: math.NaN()}); err == nil {
+		t.Error("NaN traces per second are accepted")
 	}
 }

@@ -8,20 +8,27 @@ import (
 	"github.com/openzipkin/zipkin-go"
 	"github.com/openzipkin/zipkin-go/model"
 	"github.com/openzipkin/zipkin-go/reporter"
+	"golang.org/x/time/rate"
 
 	"github.com/kitmesh/kitmesh/middleware"
 )
 
+// Sampling says which of the traces that begin here are recorded.
+type Sampling struct {
+	Share     float64 // of all, 0 to 1
+	PerSecond float64 // and at most so many; 0 is no limit
+}
+
 // NewTracer returns the tracer of one instance, which serves at addr
-// (host:port). It starts traces with 128-bit ids, records the share rate (0 to
-// 1) of them, and joins the spans of its callers whatever they decided. Spans
-// carry the instance as a tag. Without a reporter nothing is recorded, but
-// traces still have ids, for logs and error bodies.
-func NewTracer(service, instance, addr string, r reporter.Reporter, rate float64) (*zipkin.Tracer, error) {
+// (host:port). It starts traces with 128-bit ids, records what s says of them,
+// and joins the spans of its callers whatever they decided. Spans carry the
+// instance as a tag. Without a reporter nothing is recorded, but traces still
+// have ids, for logs and error bodies.
+func NewTracer(service, instance, addr string, r reporter.Reporter, s Sampling) (*zipkin.Tracer, error) {
 	if r == nil {
-		r, rate = reporter.NewNoopReporter(), 0
+		r, s.Share = reporter.NewNoopReporter(), 0
 	}
-	sampler, err := NewSampler(rate)
+	sampler, err := NewSampler(s)
 	if err != nil {
 		return nil, err
 	}
@@ -38,11 +45,26 @@ func NewTracer(service, instance, addr string, r reporter.Reporter, rate float64
 	return zipkin.NewTracer(r, options...)
 }
 
-// NewSampler returns a sampler that keeps the share rate (0 to 1) of all
-// traces. It decides by the trace id alone, so that every process that has to
-// decide about a trace decides alike. (zipkin-go's boundary sampler refuses
-// rates below 0.0001, its counting sampler below 0.01 and anything finer.)
-func NewSampler(rate float64) (zipkin.Sampler, error) {
+// NewSampler returns a sampler that keeps a share of all traces, and at most so
+// many per second. The share goes by the trace id alone, so that every process
+// that has to decide about a trace decides alike. (zipkin-go's boundary sampler
+// refuses rates below 0.0001, its counting sampler below 0.01 and anything
+// finer.)
+func NewSampler(s Sampling) (zipkin.Sampler, error) {
+	share, err := shareSampler(s.Share)
+	switch {
+	case err != nil:
+		return nil, err
+	case !(s.PerSecond >= 0):
+		return nil, fmt.Errorf("%v traces per second are out of range: use 0 or more", s.PerSecond)
+	case s.PerSecond == 0:
+		return share, nil
+	}
+	limit := rate.NewLimiter(rate.Limit(s.PerSecond), int(math.Ceil(s.PerSecond)))
+	return func(id uint64) bool { return share(id) && limit.Allow() }, nil
+}
+
+func shareSampler(rate float64) (zipkin.Sampler, error) {
 	switch {
 	case !(rate >= 0 && rate <= 1):
 		return nil, fmt.Errorf("sample rate %v is out of range: use 0 to 1", rate)

@@ -129,7 +129,10 @@ func New(c Config) (_ *App, err error) {
 	if err := a.listenAdmin(); err != nil {
 		return nil, err
 	}
-	a.rpc = grpc.NewServer(append(target.ServerOptions(), grpc.UnaryInterceptor(middleware.ExtractB3()))...)
+	a.rpc = grpc.NewServer(append(target.ServerOptions(),
+		grpc.UnaryInterceptor(middleware.ExtractB3()),
+		grpc.NumStreamWorkers(streamWorkers), // workers keep their grown stacks; a goroutine per call grows one each time
+	)...)
 	return a, nil
 }
 
@@ -145,7 +148,7 @@ func (a *App) trace() error {
 		a.OnClose(func() { _ = spans.Close() })
 	}
 	var err error
-	a.Tracer, err = telemetry.NewTracer(a.Config.Service, a.Config.ID, a.advertised, spans, a.Config.Sample)
+	a.Tracer, err = telemetry.NewTracer(a.Config.Service, a.Config.ID, a.advertised, spans, telemetry.Sampling{Share: a.Config.Sample})
 	return err
 }
 
@@ -177,6 +180,8 @@ func (a *App) Server() endpoints.Wrapper {
 const (
 	maxDeadline = 15 * time.Second // of a request whose caller names none, or a longer one
 	workQueue   = 256              // requests that wait for a simulated worker
+
+	streamWorkers = 16
 )
 
 // RPC is where gRPC services are registered.
