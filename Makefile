@@ -25,7 +25,8 @@ down: ## end the mesh that make up started
 
 .PHONY: test
 test: build bin/consul ## unit and integration tests, against a real Consul and a real broker
-	$(GO) test -race -timeout 15m $(PACKAGES)
+	$(GO) test -race -timeout 15m $$($(GO) list $(PACKAGES) | grep -v /meshtest)
+	$(GO) test -race -count=1 -timeout 15m -v ./cmd/internal/meshtest
 
 .PHONY: check
 check: lint fresh ## what must hold before a commit, the tests aside: lint, vet, dependency rule, generated files
@@ -65,7 +66,7 @@ images-offline: bin/consul ## every image of the stack, from package registries 
 .PHONY: test-compose
 test-compose: build ## the compose stack for real, on a Docker Engine
 	infra/deploy/offline/images.sh --if-needed
-	$(GO) test -tags compose -count=1 -v -timeout 20m ./infra/deploy/...
+	trap 'infra/deploy/offline/images.sh --stop-engine' EXIT; $(GO) test -tags compose -count=1 -v -timeout 20m ./infra/deploy/...
 
 # The tools are built once, from the Go module proxy, each pinned in a module of
 # its own so that go.mod stays the product's.
