@@ -21,6 +21,7 @@ var commands = []func() *cobra.Command{
 	newStatusCommand,
 	newLogsCommand,
 	newOpenCommand,
+	newTraceCommand,
 	newKillCommand,
 	newPauseCommand,
 	newResumeCommand,

@@ -18,10 +18,11 @@ export function rows(spans) {
     call.sides.sort((a, b) => order(a) - order(b));
     describe(call);
   }
+  cutCircles(calls);
   const roots = [];
   for (const call of calls.values()) {
     const parent = calls.get(call.parentId);
-    if (parent && !below(call, parent, calls)) parent.children.push(call);
+    if (parent) parent.children.push(call);
     else roots.push(call);
   }
   const list = [];
@@ -42,14 +43,15 @@ export function rows(spans) {
 
 const order = (span) => (span.kind === 'CLIENT' || span.kind === 'PRODUCER' ? 0 : span.shared ? 2 : 1);
 
-/** Whether parent hangs below call: broken input may go in circles. */
-function below(call, parent, calls) {
-  const seen = new Set();
-  for (let at = parent; at && !seen.has(at); at = calls.get(at.parentId)) {
-    if (at === call) return true;
-    seen.add(at);
+/** Makes a root of one call of each circle: broken input has some. */
+function cutCircles(calls) {
+  const seen = new Map();
+  for (const start of calls.values()) {
+    for (let call = start; call && !seen.has(call); call = calls.get(call.parentId)) {
+      seen.set(call, start);
+      if (seen.get(calls.get(call.parentId)) === start) call.parentId = undefined;
+    }
   }
-  return false;
 }
 
 /** What a row says of its sides. */
