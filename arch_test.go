@@ -108,7 +108,7 @@ func TestSameLeafRule(t *testing.T) {
 			if !ours {
 				continue
 			}
-			for _, part := range strings.Split(to, "/") {
+			for part := range strings.SplitSeq(to, "/") {
 				if services[part] && part != leaf {
 					t.Errorf("%s speaks for %s and must not import %s", file, leaf, to)
 				}

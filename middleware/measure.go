@@ -3,6 +3,7 @@ package middleware
 import (
 	"context"
 	"errors"
+	"slices"
 	"time"
 
 	"github.com/go-kit/kit/endpoint"
@@ -76,7 +77,7 @@ type outcomes struct {
 func bind(vec *prometheus.CounterVec, labels ...string) outcomes {
 	o := outcomes{fault: make(map[fault.Code]prometheus.Counter)}
 	with := func(code string) prometheus.Counter {
-		return vec.WithLabelValues(append(labels[:len(labels):len(labels)], code)...)
+		return vec.WithLabelValues(append(slices.Clip(labels), code)...)
 	}
 	o.ok = with(codeOK)
 	for _, c := range fault.Codes() {

@@ -7,6 +7,7 @@ import (
 	"log/slog"
 	"net"
 	"net/http"
+	"slices"
 	"time"
 
 	"github.com/openzipkin/zipkin-go"
@@ -161,8 +162,7 @@ func (e *Edge) Run(ctx context.Context) error {
 	}
 	e.drain(ctx)
 	stopAdmin()
-	<-admin
-	return failed
+	return errors.Join(failed, <-admin)
 }
 
 // drain lets the requests under way end; /readyz says so meanwhile.
@@ -178,8 +178,8 @@ func (e *Edge) drain(ctx context.Context) {
 
 // Close ends everything New began. Spans are flushed last, for at most 2 s.
 func (e *Edge) Close() {
-	for i := len(e.cleanup) - 1; i >= 0; i-- {
-		e.cleanup[i]()
+	for _, v := range slices.Backward(e.cleanup) {
+		v()
 	}
 	e.cleanup = nil
 }

@@ -72,7 +72,7 @@ func (t *tripper) RoundTrip(r *http.Request) (*http.Response, error) {
 	err := t.target.Do(r.Context(), call, func(ctx context.Context, m *target.Member) error {
 		e.tries++
 		_, err := traced(func(ctx context.Context, _ any) (any, error) {
-			resp, err := t.try(ctx, r, m.Addr(), e)
+			resp, err := t.try(ctx, r, m.Addr(), e) //nolint:bodyclose // kept for the caller, or discarded by the next try
 			if err != nil {
 				return nil, err
 			}

@@ -44,19 +44,20 @@ func (v Verification) String() string {
 	if v.Held() {
 		return fmt.Sprintf("verified: all %d acknowledged orders are there", v.Acknowledged)
 	}
-	text := fmt.Sprintf("NOT verified: of %d acknowledged orders", v.Acknowledged)
+	var text strings.Builder
+	text.WriteString(fmt.Sprintf("NOT verified: of %d acknowledged orders", v.Acknowledged))
 	for _, part := range []struct {
 		what string
 		ids  []string
 	}{{"missing", v.Missing}, {"changed", v.Changed}, {"given to several keys", v.Shared}, {"unreadable", v.Unread}} {
 		if n := len(part.ids); n > 0 {
-			text += fmt.Sprintf("; %d %s (%s)", n, part.what, strings.Join(part.ids[:min(n, maxNamed)], ", "))
+			text.WriteString(fmt.Sprintf("; %d %s (%s)", n, part.what, strings.Join(part.ids[:min(n, maxNamed)], ", ")))
 		}
 	}
 	if v.Unremembered > 0 {
-		text += fmt.Sprintf("; %d more than can be remembered", v.Unremembered)
+		text.WriteString(fmt.Sprintf("; %d more than can be remembered", v.Unremembered))
 	}
-	return text
+	return text.String()
 }
 
 // acknowledged is what the shop promised.

@@ -89,8 +89,7 @@ func CodeOf(err error) Code {
 // MessageOf returns the text a caller may see. Errors without a code are
 // hidden: their detail belongs in the log.
 func MessageOf(err error) string {
-	var e *Error
-	if errors.As(err, &e) {
+	if e, ok := errors.AsType[*Error](err); ok {
 		return e.Message
 	}
 	switch CodeOf(err) {
@@ -104,8 +103,7 @@ func MessageOf(err error) string {
 
 // RetryAfterOf returns how long err asks the caller to wait, 0 if it does not.
 func RetryAfterOf(err error) time.Duration {
-	var e *Error
-	if errors.As(err, &e) {
+	if e, ok := errors.AsType[*Error](err); ok {
 		return e.RetryAfter
 	}
 	return 0
