@@ -45,17 +45,17 @@ func (v Verification) String() string {
 		return fmt.Sprintf("verified: all %d acknowledged orders are there", v.Acknowledged)
 	}
 	var text strings.Builder
-	text.WriteString(fmt.Sprintf("NOT verified: of %d acknowledged orders", v.Acknowledged))
+	fmt.Fprintf(&text, "NOT verified: of %d acknowledged orders", v.Acknowledged)
 	for _, part := range []struct {
 		what string
 		ids  []string
 	}{{"missing", v.Missing}, {"changed", v.Changed}, {"given to several keys", v.Shared}, {"unreadable", v.Unread}} {
 		if n := len(part.ids); n > 0 {
-			text.WriteString(fmt.Sprintf("; %d %s (%s)", n, part.what, strings.Join(part.ids[:min(n, maxNamed)], ", ")))
+			fmt.Fprintf(&text, "; %d %s (%s)", n, part.what, strings.Join(part.ids[:min(n, maxNamed)], ", "))
 		}
 	}
 	if v.Unremembered > 0 {
-		text.WriteString(fmt.Sprintf("; %d more than can be remembered", v.Unremembered))
+		fmt.Fprintf(&text, "; %d more than can be remembered", v.Unremembered)
 	}
 	return text.String()
 }
