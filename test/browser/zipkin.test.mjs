@@ -1,35 +1,41 @@
 // The page of the embedded Zipkin in a real browser: search, open, waterfall,
 // dependencies; nothing off the origin, nothing on the console, accessible.
+// Where Java and the jar are, the same on top of the real Zipkin's API.
 
 import {after, before, test} from 'node:test';
 import assert from 'node:assert/strict';
 import {mkdirSync, readFileSync} from 'node:fs';
 import {createRequire} from 'node:module';
-import {browser, collector} from './start.mjs';
+import {browser, collector, realZipkin} from './start.mjs';
 import {shop} from './spans.mjs';
 
 const axe = readFileSync(createRequire(import.meta.url).resolve('axe-core/axe.min.js'), 'utf8');
 const screenshots = process.env.SCREENSHOTS;
 if (screenshots) mkdirSync(screenshots, {recursive: true});
 
-let server;
-let traces;
 let chrome;
+const backends = {};
+const absent = realZipkin.absent(); // why the real one cannot run here
 before(async () => {
-  server = await collector();
-  traces = await shop(server.url);
+  const server = await collector();
+  backends.embedded = {url: server.url, stop: server.stop, traces: await shop(server.url)};
+  if (!absent) {
+    const real = await realZipkin();
+    const page = await collector('--api', real.url);
+    backends.real = {url: page.url, stop: async () => { await page.stop(); await real.stop(); }, traces: await shop(real.url)};
+  }
   chrome = await browser();
 });
 after(async () => {
   await chrome?.close();
-  await server?.stop();
+  for (const backend of Object.values(backends)) await backend.stop();
 });
 
 /** Runs steps on a page of its own, in light and in dark, and then holds it to what must never happen. */
-function pages(name, steps, {url = () => server.url, width = 1280} = {}) {
-  for (const colorScheme of ['light', 'dark']) {
-    test(`${name}, ${colorScheme}`, async () => {
-      const base = url();
+function pages(name, steps, {width = 1280} = {}) {
+  for (const [colorScheme, which] of [['light', 'embedded'], ['dark', 'embedded'], ['light', 'real']]) {
+    test(`${name}, ${colorScheme}, ${which}`, {skip: which === 'real' && absent}, async () => {
+      const {url: base, traces} = backends[which];
       const context = await chrome.newContext({colorScheme, viewport: {width, height: 860}, baseURL: base, acceptDownloads: true});
       const page = await context.newPage();
       const troubles = [];
@@ -38,13 +44,14 @@ function pages(name, steps, {url = () => server.url, width = 1280} = {}) {
       page.on('request', (r) => { if (new URL(r.url()).origin !== base) troubles.push(`left the origin: ${r.url()}`); });
       page.on('requestfailed', (r) => { if (r.failure()?.errorText !== 'net::ERR_ABORTED') troubles.push(`failed: ${r.url()} ${r.failure()?.errorText}`); });
       await steps(page, {
+        traces,
         expectTrouble: (pattern) => {
           const at = troubles.findIndex((t) => pattern.test(t));
           assert.notEqual(at, -1, `${pattern} in ${troubles}`);
           troubles.splice(at, 1);
         },
         look: async (view) => {
-          if (screenshots) await page.screenshot({path: `${screenshots}/${name}-${view}-${colorScheme}.png`, fullPage: true});
+          if (screenshots) await page.screenshot({path: `${screenshots}/${name}-${view}-${colorScheme}-${which}.png`, fullPage: true});
           await accessible(page, `${name} ${view} ${colorScheme}`);
         },
       });
@@ -101,7 +108,7 @@ pages('search', async (page, {look}) => {
   await look('range');
 });
 
-pages('trace', async (page, {look, expectTrouble}) => {
+pages('trace', async (page, {look, expectTrouble, traces}) => {
   await page.goto('/zipkin/?serviceName=orders&annotationQuery=try%3D2');
   await page.getByRole('link', {name: /edge post \/v1\/orders/}).click();
   await page.getByRole('heading', {level: 1, name: 'edge post /v1/orders'}).waitFor();
@@ -160,7 +167,7 @@ pages('dependencies', async (page, {look}) => {
   await page.getByRole('heading', {name: '10 traces'}).waitFor();
 });
 
-pages('narrow', async (page, {look}) => {
+pages('narrow', async (page, {look, traces}) => {
   await page.goto(`/zipkin/traces/${traces.declined.id}`);
   await page.getByRole('heading', {name: 'Waterfall'}).waitFor();
   await look('waterfall');
