@@ -21,8 +21,8 @@ import (
 // composeZipkin is where docker compose publishes Zipkin.
 const composeZipkin = "http://127.0.0.1:9411"
 
-// traceWait is how long a trace that was asked for by id may take to arrive:
-// spans are reported about a second after the answer they belong to.
+// traceWait is how long a trace that was asked for by id may take to arrive in
+// full: spans are reported about a second after the answer they belong to.
 const traceWait = 3 * time.Second
 
 // newTraceCommand shows one trace in the terminal.
@@ -119,10 +119,14 @@ func fetchTrace(ctx context.Context, url string, args []string, q traceview.Quer
 	until := time.Now().Add(traceWait)
 	for {
 		raw, spans, err := traceview.Get(ctx, url, id)
-		if !errors.Is(err, traceview.ErrNotFound) {
+		missing := errors.Is(err, traceview.ErrNotFound)
+		if !missing && (err != nil || traceview.Summarise(spans).Settled(time.Now())) {
 			return raw, spans, err
 		}
-		if time.Now().After(until) {
+		switch late := time.Now().After(until); {
+		case late && !missing:
+			return raw, spans, nil // what there is of it
+		case late:
 			return nil, nil, fmt.Errorf("no trace %s at %s: it was not sampled, or had to make room for newer ones", id, url)
 		}
 		select {

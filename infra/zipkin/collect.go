@@ -54,7 +54,7 @@ func (a *API) take(body []byte, contentType string) error {
 		return errors.New("Expected a " + name + " encoded list\n")
 	}
 	if !proto && looksLikeV1(body) {
-		return errors.New("Expected a JSON_V2 encoded list, but received: JSON_V1\n")
+		return errors.New("Expected a JSON_V2 encoded list, but received: JSON_V1\n") //nolint:revive,staticcheck // Zipkin's own words
 	}
 	b := a.store.batch()
 	if err := decode(body, b.add); err != nil {

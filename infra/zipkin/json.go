@@ -53,7 +53,7 @@ type scope struct {
 const maxDepth = 255
 
 // errMalformed is what a user is told of any break of JSON's grammar.
-var errMalformed = errors.New("Malformed") //nolint:staticcheck // Zipkin's own word
+var errMalformed = errors.New("Malformed")
 
 func (r *reader) reset(b []byte) {
 	*r = reader{b: b, stack: r.stack[:0]}

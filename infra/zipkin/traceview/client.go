@@ -8,7 +8,6 @@ import (
 	"io"
 	"net/http"
 	"net/url"
-	"slices"
 	"strconv"
 	"strings"
 	"time"
@@ -44,7 +43,8 @@ func Get(ctx context.Context, zipkin, id string) (json.RawMessage, []Span, error
 	return raw, spans, nil
 }
 
-// Find returns the one trace a query means, or ErrNotFound.
+// Find returns the one trace a query means, or ErrNotFound. Traces whose spans
+// are still being reported count only if there are no others.
 func Find(ctx context.Context, zipkin string, q Query) (json.RawMessage, []Span, error) {
 	if q.Lookback <= 0 {
 		q.Lookback = time.Hour
@@ -67,27 +67,34 @@ func Find(ctx context.Context, zipkin string, q Query) (json.RawMessage, []Span,
 	if err := json.Unmarshal(raw, &traces); err != nil {
 		return nil, nil, fmt.Errorf("%s answers something else than traces: %w", zipkin, err)
 	}
-	var best json.RawMessage
-	var spans []Span
-	var key int64
+	raw, spans := best(traces, q.Slowest)
+	if spans == nil {
+		return nil, nil, ErrNotFound
+	}
+	return raw, spans, nil
+}
+
+// best picks the newest or the slowest of many traces.
+func best(traces []json.RawMessage, slowest bool) (raw json.RawMessage, spans []Span) {
+	now := time.Now()
+	var settled bool
+	var rank int64
 	for _, t := range traces {
 		var one []Span
 		if err := json.Unmarshal(t, &one); err != nil || len(one) == 0 {
 			continue
 		}
 		s := Summarise(one)
-		value := s.Start.UnixMicro()
-		if q.Slowest {
-			value = int64(s.Duration)
+		r := s.Start.UnixMicro()
+		if slowest {
+			r = int64(s.Duration)
 		}
-		if spans == nil || value > key {
-			best, spans, key = t, one, value
+		is := s.Settled(now)
+		if spans == nil || is && !settled || is == settled && r > rank {
+			raw, spans, settled, rank = t, one, is, r
 		}
 	}
-	if spans == nil {
-		return nil, nil, ErrNotFound
-	}
-	return best, slices.Clip(spans), nil
+	return raw, spans
 }
 
 func get(ctx context.Context, zipkin, path string) ([]byte, error) {

@@ -67,6 +67,15 @@ type Summary struct {
 	Complete bool
 }
 
+// reportDelay is how long after its end a trace may still grow: reporters send
+// about once a second.
+const reportDelay = 1500 * time.Millisecond
+
+// Settled reports whether all spans of the trace are likely to be there.
+func (s Summary) Settled(now time.Time) bool {
+	return s.Complete && now.Sub(s.Start.Add(s.Duration)) >= reportDelay
+}
+
 // Calls arranges the spans of one trace as trees, in the order of their start.
 // There is one root unless spans are missing.
 func Calls(spans []Span) []*Call {

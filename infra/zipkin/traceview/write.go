@@ -3,6 +3,7 @@ package traceview
 import (
 	"fmt"
 	"io"
+	"slices"
 	"strings"
 	"time"
 	"unicode"
@@ -114,14 +115,14 @@ func flatten(roots []*Call) []line {
 	}
 	var stack []item
 	push := func(calls []*Call, lead string, root bool) {
-		for i := len(calls) - 1; i >= 0; i-- {
+		for i, c := range slices.Backward(calls) {
 			switch {
 			case root:
-				stack = append(stack, item{calls[i], "", ""})
+				stack = append(stack, item{c, "", ""})
 			case i == len(calls)-1:
-				stack = append(stack, item{calls[i], lead + "   ", lead + "└─ "})
+				stack = append(stack, item{c, lead + "   ", lead + "└─ "})
 			default:
-				stack = append(stack, item{calls[i], lead + "│  ", lead + "├─ "})
+				stack = append(stack, item{c, lead + "│  ", lead + "├─ "})
 			}
 		}
 	}
