@@ -178,16 +178,16 @@ type loadResult struct {
 // of them notices and that every order they were told of exists once.
 func (m *mesh) underLoad(rate int, duration time.Duration, hurt func(ctx context.Context)) {
 	m.t.Helper()
-	ctx, cancel := context.WithCancel(m.t.Context())
-	hurting := make(chan struct{})
-	go func() {
-		defer close(hurting)
-		hurt(ctx)
+	ctx, over := context.WithCancel(m.t.Context())
+	var out []byte
+	var err error
+	go func() { // t.Fatal is for the test's own goroutine, where hurt runs
+		defer over()
+		out, err = m.try("load", "--rate", fmt.Sprint(rate), "--duration", duration.String(), "--verify-orders", "--min-success", "1",
+			"--browse-deadline", "3s", "--checkout-deadline", "8s", "-o", "json")
 	}()
-	out, err := m.try("load", "--rate", fmt.Sprint(rate), "--duration", duration.String(), "--verify-orders", "--min-success", "1",
-		"--browse-deadline", "3s", "--checkout-deadline", "8s", "-o", "json")
-	cancel()
-	<-hurting
+	hurt(ctx)
+	<-ctx.Done()
 	if err != nil {
 		m.t.Fatalf("%v\n%s", err, out)
 	}
