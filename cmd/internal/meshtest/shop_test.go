@@ -2,18 +2,11 @@ package meshtest
 
 import (
 	"context"
-	"encoding/json"
 	"errors"
-	"fmt"
 	"net/http"
-	"os"
-	"slices"
 	"strings"
-	"syscall"
 	"testing"
 	"time"
-
-	"github.com/kitmesh/kitmesh/infra/runner"
 )
 
 // TestMesh starts one mesh, buys in it and hurts it.
@@ -47,49 +40,8 @@ func TestMesh(t *testing.T) {
 	})
 }
 
-// TestSideBySide: two isolated meshes live beside each other, and the second
-// survives the end of the first.
-func TestSideBySide(t *testing.T) {
-	a := up(t, "left", "--instances", "1", "--rate", "0", "--zipkin", "embedded")
-	b := up(t, "right", "--instances", "1", "--rate", "0", "--zipkin", "embedded")
-	a.order("left-1", http.StatusCreated)
-	b.order("right-1", http.StatusCreated)
-	a.run("down")
-	b.order("right-2", http.StatusCreated)
-}
-
-// TestDownAfterKill: kill -9 of the supervisor leaves nothing that down does
-// not find; up's cleanup looks.
-func TestDownAfterKill(t *testing.T) {
-	m := up(t, "orphan", "--instances", "1", "--rate", "0", "--zipkin", "embedded")
-	i := slices.IndexFunc(m.state.Parts, func(p runner.Part) bool { return p.Name == "supervisor" })
-	if i < 0 {
-		t.Fatalf("state names no supervisor: %+v", m.state.Parts)
-	}
-	supervisor, err := os.FindProcess(m.state.Parts[i].PID)
-	if err != nil {
-		t.Fatal(err)
-	}
-	if err := supervisor.Signal(syscall.SIGKILL); err != nil {
-		t.Fatal(err)
-	}
-	eventually(t, 10*time.Second, "the supervisor is gone", func() error {
-		if supervisor.Signal(syscall.Signal(0)) == nil {
-			if stat, err := os.ReadFile(fmt.Sprintf("/proc/%d/stat", supervisor.Pid)); err == nil && !strings.Contains(string(stat), ") Z ") {
-				return fmt.Errorf("%d lives", supervisor.Pid)
-			}
-		}
-		return nil
-	})
-	m.run("down")
-	m.noProcessLeft()
-}
-
 func (m *mesh) testMemory() {
-	var s runner.State
-	if err := json.Unmarshal(m.run("status", "-o", "json"), &s); err != nil {
-		m.t.Fatal(err)
-	}
+	s := m.status()
 	var sum int64
 	for _, i := range s.Instances {
 		sum += i.RSSBytes
