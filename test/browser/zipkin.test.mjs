@@ -177,6 +177,26 @@ pages('narrow', async (page, {look, traces}) => {
   assert.ok(await page.evaluate(() => document.documentElement.scrollWidth <= innerWidth), 'the page does not scroll sideways');
 }, {width: 420});
 
+test('a trace of 5,000 spans, deep and broken, can be browsed', async () => {
+  const big = await collector();
+  const now = Date.now() * 1000;
+  const spans = [{traceId: 'b16', id: '1', name: 'root', timestamp: now, duration: 90_000, localEndpoint: {serviceName: 'root'}}];
+  for (let i = 2; i <= 4000; i++) spans.push({traceId: 'b16', id: i.toString(16), parentId: (i > 2500 ? i % 50 + 1 : i - 1).toString(16), name: `work-${i}`, timestamp: now + i, duration: 5, localEndpoint: {serviceName: `s${i % 7}`}});
+  for (let i = 4001; i <= 5000; i++) spans.push({traceId: 'b16', id: i.toString(16), parentId: (i === 5000 ? 4001 : i + 1).toString(16), name: `circle-${i}`, localEndpoint: {serviceName: 'circle'}});
+  assert.equal((await fetch(`${big.url}/api/v2/spans`, {method: 'POST', body: JSON.stringify(spans)})).status, 202);
+  const page = await chrome.newPage();
+  page.on('pageerror', (e) => assert.fail(e));
+  const began = Date.now();
+  await page.goto(`${big.url}/zipkin/traces/b16`);
+  await page.getByRole('heading', {name: 'Waterfall'}).waitFor();
+  assert.equal(await page.locator('.waterfall tbody tr:not(.details)').count(), 5000);
+  await page.getByRole('button', {name: 'Calls below root root'}).click();
+  assert.equal(await page.locator('.waterfall tbody tr:not(.details):not([hidden])').count(), 1001); // the root and the circle
+  assert.ok(Date.now() - began < 20_000, `it took ${Date.now() - began} ms`);
+  await page.close();
+  await big.stop();
+});
+
 test('an empty collector says what to do', async () => {
   const empty = await collector();
   const page = await chrome.newPage();

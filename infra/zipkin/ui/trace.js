@@ -32,7 +32,7 @@ function head(about, list) {
       fact('Started', about.start ? h('time', {datetime: new Date(about.start / 1000).toISOString()}, moment(about.start)) : 'unknown'),
       fact('Spans', String(about.spans)),
       fact('Services', String(about.services.length)),
-      fact('Depth', String(Math.max(...list.map((c) => c.depth)) + 1)),
+      fact('Depth', String(list.reduce((most, c) => Math.max(most, c.depth), 0) + 1)),
       fact('Errors', about.errors > 0 ? h('span', {class: 'badge bad'}, `✕ ${about.errors}`) : 'none'),
       fact('Retries', about.retries > 0 ? h('span', {class: 'badge'}, `↻ ${about.retries}`) : 'none'),
       fact('Trace id', h('code', {}, about.id))),
@@ -100,15 +100,13 @@ function fold(call, elements) {
     pair.folded = !pair.folded;
     button.setAttribute('aria-expanded', String(!pair.folded));
     button.textContent = pair.folded ? '▸' : '▾';
-    const apply = (children, hidden) => {
-      for (const child of children) {
-        const e = elements.get(child);
-        e.row.hidden = hidden;
-        e.details.hidden = hidden || !e.isOpen();
-        apply(child.children, hidden || e.folded);
-      }
-    };
-    apply(call.children, pair.folded);
+    let deepest = Infinity; // rows deeper than this are folded away
+    for (const [other, e] of elements) {
+      const hidden = other.depth > deepest;
+      if (!hidden) deepest = e.folded ? other.depth : Infinity;
+      e.row.hidden = hidden;
+      e.details.hidden = hidden || !e.isOpen();
+    }
   });
   return button;
 }
