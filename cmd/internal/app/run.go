@@ -26,6 +26,7 @@ func (a *App) Run(ctx context.Context) error {
 	}
 	g.Go(func() error { return named("admin server", a.adminServer.Run(work)) })
 	serve, finish := a.server()
+	a.Health.Report("server", "answers on "+a.advertised, nil)
 	g.Go(func() error { return named("server", serve()) })
 
 	r := registry.New(a.consul, a.registration(), a.Health.Summary, a.bareLogger)
