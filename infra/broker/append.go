@@ -16,16 +16,25 @@ import (
 const headerRequest = "Kitmesh-Request"
 
 // Append writes event as the next one of key, provided that the last event of
-// key has the sequence after (0: key has none yet), and returns its sequence.
+// key, of whatever kind, has the sequence after (0: key has none yet), and
+// returns its sequence. The kind is what consumers choose events by; it may be
+// empty. Each pair of key and kind costs the broker memory, so kinds are few.
 // It fails with fault.Conflict when somebody else wrote first. Lost answers are
 // settled by repeating the write under the same message id until ctx ends;
 // fault.Unavailable then means that the outcome is unknown.
-func (j *Journal) Append(ctx context.Context, key string, event []byte, after uint64) (seq uint64, err error) {
+func (j *Journal) Append(ctx context.Context, key, kind string, event []byte, after uint64) (seq uint64, err error) {
 	token, err := encodeKey(key)
 	if err != nil {
 		return 0, err
 	}
-	w := write{journal: j, subject: j.prefix + token, event: event, after: after, id: nuid.Next()}
+	last, err := encodeKind(kind)
+	if err != nil {
+		return 0, err
+	}
+	w := write{
+		journal: j, subject: j.prefix + token + "." + last, all: j.prefix + token + ".*",
+		event: event, after: after, id: nuid.Next(),
+	}
 	span := j.client.startProducer(ctx, j.name)
 	span.tag("messaging.key", key)
 	w.b3 = span.b3
@@ -44,7 +53,8 @@ func (j *Journal) Append(ctx context.Context, key string, event []byte, after ui
 // write is one Append with everything that stays the same over its tries.
 type write struct {
 	journal *Journal
-	subject string
+	subject string // of the key and the kind
+	all     string // matches every kind of the key
 	event   []byte
 	after   uint64
 	id      string
@@ -62,7 +72,7 @@ func (w *write) try(ctx context.Context) (uint64, error) {
 	}
 	ack, err := w.journal.client.js.PublishMsg(ctx, msg,
 		jetstream.WithMsgID(w.id),
-		jetstream.WithExpectLastSequencePerSubject(w.after),
+		jetstream.WithExpectLastSequenceForSubject(w.after, w.all),
 		jetstream.WithRetryAttempts(0))
 	switch {
 	case err == nil:
@@ -80,7 +90,7 @@ func (w *write) try(ctx context.Context) (uint64, error) {
 // settle reads the event that followed w.after: whoever wrote it won, and it
 // may have been an earlier try of ours.
 func (w *write) settle(ctx context.Context, conflict error) (uint64, error) {
-	msg, err := w.journal.stream.GetMsg(ctx, w.after+1, jetstream.WithGetMsgSubject(w.subject))
+	msg, err := w.journal.stream.GetMsg(ctx, w.after+1, jetstream.WithGetMsgSubject(w.all))
 	switch {
 	case errors.Is(err, jetstream.ErrMsgNotFound):
 		return 0, conflict

@@ -30,7 +30,7 @@ func BenchmarkAppend(b *testing.B) {
 	b.SetParallelism(32)
 	b.RunParallel(func(pb *testing.PB) {
 		for pb.Next() {
-			if _, err := j.Append(b.Context(), fmt.Sprint("k", n.Add(1)), event, 0); err != nil {
+			if _, err := j.Append(b.Context(), fmt.Sprint("k", n.Add(1)), "", event, 0); err != nil {
 				b.Error(err)
 			}
 		}

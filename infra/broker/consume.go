@@ -35,19 +35,24 @@ type Handler = func(ctx context.Context, key string, seq uint64, event []byte) e
 // done with (0) or wants it again after a while. Neither is worth a span.
 type untouched interface{ Untouched() (again time.Duration) }
 
-// Consume gives each event of the journal, old ones first, to one of the
-// instances that consume under the same name, at least once, until ctx ends; it
+// Consume gives each event of the journal that is of one of the kinds (none:
+// any), old ones first, to one of the instances that consume under the same name, at least once, until ctx ends; it
 // then returns nil after the running handlers have. An event is settled when
 // handle returned nil, and comes again otherwise: after the fault's RetryAfter
 // where it has one, else with a growing delay. A handler's context ends after
 // four seconds. An error with a method Untouched() time.Duration says that the
-// event was ignored (0) or postponed.
-func (j *Journal) Consume(ctx context.Context, name string, handle Handler) error {
+// event was ignored (0) or postponed. Instances that consume under the same name
+// must ask for the same kinds.
+func (j *Journal) Consume(ctx context.Context, name string, kinds []string, handle Handler) error {
+	subjects, err := j.filters(kinds)
+	if err != nil {
+		return err
+	}
 	slots := make(chan struct{}, consumeWorkers)
 	var running sync.WaitGroup
 	defer running.Wait()
 	for ctx.Err() == nil {
-		err := j.consume(ctx, name, slots, func(msg jetstream.Msg) {
+		err := j.consume(ctx, name, subjects, slots, func(msg jetstream.Msg) {
 			running.Go(func() {
 				defer func() { <-slots }()
 				j.settle(ctx, name, msg, handle)
@@ -63,17 +68,18 @@ func (j *Journal) Consume(ctx context.Context, name string, handle Handler) erro
 
 // consume hands out events until the connection is another one. A slot is taken
 // before an event is, so that none ages in a queue of ours.
-func (j *Journal) consume(ctx context.Context, name string, slots chan struct{}, start func(jetstream.Msg)) error {
+func (j *Journal) consume(ctx context.Context, name string, subjects []string, slots chan struct{}, start func(jetstream.Msg)) error {
 	round, cancel := j.client.untilReconnect(ctx)
 	defer cancel()
 	create, done := context.WithTimeout(round, tryTimeout)
 	consumer, err := j.stream.CreateOrUpdateConsumer(create, jetstream.ConsumerConfig{
-		Durable:       name,
-		DeliverPolicy: jetstream.DeliverAllPolicy,
-		AckPolicy:     jetstream.AckExplicitPolicy,
-		AckWait:       ackWait,
-		MaxDeliver:    -1,
-		MaxAckPending: maxAckPending,
+		Durable:        name,
+		DeliverPolicy:  jetstream.DeliverAllPolicy,
+		FilterSubjects: subjects,
+		AckPolicy:      jetstream.AckExplicitPolicy,
+		AckWait:        ackWait,
+		MaxDeliver:     -1,
+		MaxAckPending:  maxAckPending,
 	})
 	done()
 	if err != nil {

@@ -42,7 +42,7 @@ func (p postponed) Untouched() time.Duration { return time.Duration(p) }
 func put(t *testing.T, j *broker.Journal, keys ...string) {
 	t.Helper()
 	for _, k := range keys {
-		if _, err := j.Append(t.Context(), k, []byte(k), 0); err != nil {
+		if _, err := j.Append(t.Context(), k, "", []byte(k), 0); err != nil {
 			t.Fatal(err)
 		}
 	}
@@ -54,7 +54,7 @@ func TestConsumeSettlesByOutcome(t *testing.T) {
 	var seen tally
 	var first, second time.Time
 	background(t, func(ctx context.Context) error {
-		return j.Consume(ctx, "worker", func(_ context.Context, key string, _ uint64, _ []byte) error {
+		return j.Consume(ctx, "worker", nil, func(_ context.Context, key string, _ uint64, _ []byte) error {
 			n := seen.add(key)
 			switch {
 			case key == "fails" && n < 3:
@@ -98,7 +98,7 @@ func TestConsumeIsSharedAndResumed(t *testing.T) {
 	consume := func(i int) (stop func()) {
 		j := open(t, connect(t, p.url(), broker.Options{}), "orders")
 		return background(t, func(ctx context.Context) error {
-			return j.Consume(ctx, "worker", func(_ context.Context, key string, _ uint64, _ []byte) error {
+			return j.Consume(ctx, "worker", nil, func(_ context.Context, key string, _ uint64, _ []byte) error {
 				instances[i].add("all")
 				seen.add(key)
 				return nil
@@ -112,7 +112,7 @@ func TestConsumeIsSharedAndResumed(t *testing.T) {
 	write := func(count int) {
 		for range count {
 			ctx, cancel := context.WithTimeout(t.Context(), 20*time.Second)
-			if _, err := j.Append(ctx, fmt.Sprint("k", n), nil, 0); err != nil {
+			if _, err := j.Append(ctx, fmt.Sprint("k", n), "", nil, 0); err != nil {
 				t.Fatal(err)
 			}
 			cancel()

@@ -13,50 +13,95 @@ import (
 const (
 	pullExpiry    = 10 * time.Second
 	pullHeartbeat = time.Second
+	pullBatch     = 500 // events a reader asks for at a time
 )
 
-// Follow calls handle for every event of the journal from the first on, and
-// then for each new one, in order, once each, until ctx ends; it then returns
-// nil. It survives any absence of the broker. A slow handle only delays itself.
-func (j *Journal) Follow(ctx context.Context, handle func(key string, seq uint64, event []byte)) error {
+// Follow calls handle for every event of the journal since a moment by the
+// broker's clock (zero: since the first), and then for each new one, in order,
+// once each, until ctx ends; it then returns nil. It survives any absence of the
+// broker. A slow handle only delays itself.
+func (j *Journal) Follow(ctx context.Context, since time.Time, handle func(key string, seq uint64, event []byte)) error {
 	var seen uint64
-	for ctx.Err() == nil {
-		err := j.follow(ctx, &seen, handle)
-		if err != nil && ctx.Err() == nil {
-			j.client.opts.Logger.Debug("follow again", "journal", j.name, "after", seen, "err", err)
-			pause(ctx, retryWait)
+	j.persist(ctx, func(ctx context.Context) error {
+		c := jetstream.ConsumerConfig{DeliverPolicy: jetstream.DeliverByStartSequencePolicy, OptStartSeq: seen + 1}
+		if seen == 0 && !since.IsZero() {
+			c = jetstream.ConsumerConfig{DeliverPolicy: jetstream.DeliverByStartTimePolicy, OptStartTime: &since}
 		}
-	}
+		return j.read(ctx, c, false, func(msg jetstream.Msg, meta *jetstream.MsgMetadata) bool {
+			handle(j.key(msg.Subject()), meta.Sequence.Stream, msg.Data())
+			seen = meta.Sequence.Stream
+			return true
+		})
+	})
 	return nil
 }
 
-// follow reads in order from the event after *seen until something breaks the
-// order: a reconnect, a gap, a broker that lost the (unstored) consumer.
-func (j *Journal) follow(ctx context.Context, seen *uint64, handle func(string, uint64, []byte)) error {
-	round, cancel := j.client.untilReconnect(ctx)
-	defer cancel()
-	create, done := context.WithTimeout(round, tryTimeout)
-	consumer, err := j.stream.CreateConsumer(create, jetstream.ConsumerConfig{
-		DeliverPolicy:     jetstream.DeliverByStartSequencePolicy,
-		OptStartSeq:       *seen + 1,
-		AckPolicy:         jetstream.AckNonePolicy,
-		InactiveThreshold: time.Minute,
-		MemoryStorage:     true,
-		Replicas:          1,
+// Latest calls handle for the last event of every key and kind, in order, and
+// returns when the newest of them was written by the broker's clock: Follow goes
+// on from there without a gap. Handle sees events again when the broker goes
+// away meanwhile. It waits for the broker until ctx ends and then fails.
+func (j *Journal) Latest(ctx context.Context, handle func(key string, seq uint64, event []byte)) (at time.Time, err error) {
+	c := jetstream.ConsumerConfig{DeliverPolicy: jetstream.DeliverLastPerSubjectPolicy, FilterSubject: j.prefix + anyEvent}
+	j.persist(ctx, func(round context.Context) error {
+		err = j.read(round, c, true, func(msg jetstream.Msg, meta *jetstream.MsgMetadata) bool {
+			handle(j.key(msg.Subject()), meta.Sequence.Stream, msg.Data())
+			at = meta.Timestamp
+			return true
+		})
+		return err
 	})
+	if err == nil && ctx.Err() != nil {
+		err = away(ctx, nil)
+	}
+	return at, asFault(err)
+}
+
+// persist repeats a reader's round, which ends with the connection, until it
+// succeeds or ctx ends.
+func (j *Journal) persist(ctx context.Context, round func(context.Context) error) {
+	try := func() error {
+		ctx, cancel := j.client.untilReconnect(ctx)
+		defer cancel()
+		return round(ctx)
+	}
+	for ctx.Err() == nil {
+		err := try()
+		if err == nil {
+			return
+		}
+		if ctx.Err() == nil {
+			j.client.opts.Logger.Debug("read again", "journal", j.name, "err", err)
+			pause(ctx, retryWait)
+		}
+	}
+}
+
+// read hands out what a new, unstored consumer delivers, in order and without a
+// gap, until take wants no more or, when it is bounded, nothing more is there.
+func (j *Journal) read(ctx context.Context, c jetstream.ConsumerConfig, bounded bool, take func(jetstream.Msg, *jetstream.MsgMetadata) (more bool)) error {
+	c.AckPolicy = jetstream.AckNonePolicy
+	c.InactiveThreshold = time.Minute
+	c.MemoryStorage = true
+	c.Replicas = 1
+	create, done := context.WithTimeout(ctx, tryTimeout)
+	consumer, err := j.stream.CreateConsumer(create, c)
 	done()
 	if err != nil {
 		return err
 	}
-	defer j.drop(consumer.CachedInfo().Name)
-	messages, err := consumer.Messages(jetstream.PullExpiry(pullExpiry), jetstream.PullHeartbeat(pullHeartbeat),
-		jetstream.WithMessagesErrOnMissingHeartbeat(true))
+	info := consumer.CachedInfo()
+	defer j.drop(info.Name)
+	if bounded && info.NumPending == 0 {
+		return nil
+	}
+	messages, err := consumer.Messages(jetstream.PullMaxMessages(pullBatch), jetstream.PullExpiry(pullExpiry),
+		jetstream.PullHeartbeat(pullHeartbeat), jetstream.WithMessagesErrOnMissingHeartbeat(true))
 	if err != nil {
 		return err
 	}
 	defer messages.Stop()
 	for want := uint64(1); ; want++ {
-		msg, err := messages.Next(jetstream.NextContext(round))
+		msg, err := messages.Next(jetstream.NextContext(ctx))
 		if err != nil {
 			return err
 		}
@@ -67,8 +112,9 @@ func (j *Journal) follow(ctx context.Context, seen *uint64, handle func(string, 
 		if meta.Sequence.Consumer != want {
 			return fmt.Errorf("delivery %d came as %d", want, meta.Sequence.Consumer)
 		}
-		handle(j.key(msg.Subject()), meta.Sequence.Stream, msg.Data())
-		*seen = meta.Sequence.Stream
+		if !take(msg, meta) || bounded && meta.NumPending == 0 {
+			return nil
+		}
 	}
 }
 

@@ -20,7 +20,7 @@ func TestFollowThroughRestarts(t *testing.T) {
 	write := func(from, to int) {
 		for i := from; i < to; i++ {
 			ctx, cancel := context.WithTimeout(t.Context(), 20*time.Second)
-			if _, err := j.Append(ctx, fmt.Sprint("k", i), fmt.Append(nil, i), 0); err != nil {
+			if _, err := j.Append(ctx, fmt.Sprint("k", i), "", fmt.Append(nil, i), 0); err != nil {
 				t.Fatal(err)
 			}
 			cancel()
@@ -33,7 +33,7 @@ func TestFollowThroughRestarts(t *testing.T) {
 	}
 	write(0, 100)
 	background(t, func(ctx context.Context) error {
-		return other.Follow(ctx, func(_ string, _ uint64, event []byte) {
+		return other.Follow(ctx, time.Time{}, func(_ string, _ uint64, event []byte) {
 			mu.Lock()
 			defer mu.Unlock()
 			got = append(got, string(event))

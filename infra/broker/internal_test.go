@@ -60,19 +60,19 @@ func TestLostAnswerIsSettled(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	ours := &write{journal: j, subject: "orders.a", id: "ours"}
+	ours := &write{journal: j, subject: "orders.a.begun", all: "orders.a.*", id: "ours"}
 	seq, err := ours.try(t.Context())
 	if err != nil {
 		t.Fatal(err)
 	}
-	if _, err := j.Append(t.Context(), "a", nil, seq); err != nil { // superseded meanwhile
+	if _, err := j.Append(t.Context(), "a", "ended", nil, seq); err != nil { // superseded meanwhile
 		t.Fatal(err)
 	}
 	conflict := &jetstream.APIError{ErrorCode: codeWrongSequenceR3}
 	if got, err := ours.settle(t.Context(), conflict); err != nil || got != seq {
 		t.Errorf("settle of our own event = %d, %v; want %d", got, err, seq)
 	}
-	theirs := &write{journal: j, subject: "orders.a", id: "theirs", unsure: true}
+	theirs := &write{journal: j, subject: "orders.a.begun", all: "orders.a.*", id: "theirs", unsure: true}
 	if _, err := theirs.try(t.Context()); fault.CodeOf(asFault(err)) != fault.Conflict {
 		t.Errorf("a lost race after an unsure try: %v, want conflict", err)
 	}

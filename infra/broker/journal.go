@@ -3,6 +3,7 @@ package broker
 import (
 	"context"
 	"errors"
+	"slices"
 	"strings"
 	"time"
 
@@ -11,12 +12,16 @@ import (
 	"github.com/kitmesh/kitmesh/services/fault"
 )
 
+// anyEvent matches key and kind of every event.
+const anyEvent = "*.*"
+
 // dedupeWindow is how long the broker recognises a repeated message id.
 const dedupeWindow = 10 * time.Minute
 
 // Journal is a stream of events. Each event has a key, and the last event of a
 // key is that key's state: writing names the event it follows, so of two
-// writers one loses and learns it.
+// writers one loses and learns it. Each event has a kind, too, by which
+// consumers choose.
 type Journal struct {
 	client *Client
 	stream jetstream.Stream
@@ -25,8 +30,9 @@ type Journal struct {
 }
 
 // Journal opens the named journal, creating its stream when missing: name
-// "orders" is the stream ORDERS with the subjects orders.*. It waits for the
-// broker until ctx ends and then fails with fault.Unavailable.
+// "orders" is the stream ORDERS with the subjects orders.<key>.<kind>. It waits
+// for the broker until ctx ends and then fails with fault.Unavailable. It fails
+// with fault.Internal when the stream has other subjects.
 func (c *Client) Journal(ctx context.Context, name string) (*Journal, error) {
 	token, err := encodeKey(name)
 	if err != nil || token != name {
@@ -39,7 +45,10 @@ func (c *Client) Journal(ctx context.Context, name string) (*Journal, error) {
 		if errors.Is(err, jetstream.ErrStreamNameAlreadyInUse) {
 			j.stream, err = c.js.Stream(ctx, j.name) // made with other replicas, for example
 		}
-		return err
+		if err != nil {
+			return err
+		}
+		return j.fits(j.stream.CachedInfo().Config)
 	})
 	if err != nil {
 		return nil, asFault(err)
@@ -47,11 +56,21 @@ func (c *Client) Journal(ctx context.Context, name string) (*Journal, error) {
 	return j, nil
 }
 
+// fits refuses a stream whose events a Journal would not find: keys that look
+// unused would be written a second time.
+func (j *Journal) fits(have jetstream.StreamConfig) error {
+	if slices.Equal(have.Subjects, []string{j.prefix + anyEvent}) {
+		return nil
+	}
+	return fault.New(fault.Internal, "the broker's stream %s holds events of another version of kitmesh (subjects %s, not %s); start the broker with an empty store",
+		j.name, strings.Join(have.Subjects, ", "), j.prefix+anyEvent)
+}
+
 func (j *Journal) config(replicas int) jetstream.StreamConfig {
 	return jetstream.StreamConfig{
 		Name:        j.name,
 		Description: "kitmesh: events that are the state of " + strings.TrimSuffix(j.prefix, "."),
-		Subjects:    []string{j.prefix + "*"},
+		Subjects:    []string{j.prefix + anyEvent},
 		Retention:   jetstream.LimitsPolicy,
 		Storage:     jetstream.FileStorage,
 		Replicas:    replicas,
@@ -72,7 +91,7 @@ func (j *Journal) Last(ctx context.Context, key string) (event []byte, seq uint6
 	var msg *jetstream.RawStreamMsg
 	err = j.client.withRetries(ctx, func(ctx context.Context) error {
 		var err error
-		msg, err = j.stream.GetLastMsgForSubject(ctx, j.prefix+token)
+		msg, err = j.stream.GetLastMsgForSubject(ctx, j.prefix+token+".*")
 		if errors.Is(err, jetstream.ErrMsgNotFound) {
 			return fault.Wrap(fault.NotFound, err, "nothing is recorded under %q", key)
 		}
@@ -100,5 +119,6 @@ func (j *Journal) Tail(ctx context.Context) (seq uint64, err error) {
 
 // key is the key behind a subject of j.
 func (j *Journal) key(subject string) string {
-	return decodeKey(strings.TrimPrefix(subject, j.prefix))
+	token, _, _ := strings.Cut(strings.TrimPrefix(subject, j.prefix), ".")
+	return decodeKey(token)
 }

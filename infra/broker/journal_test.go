@@ -21,19 +21,21 @@ func TestAppendIsCompareAndSet(t *testing.T) {
 	if _, _, err := j.Last(ctx, "a"); fault.CodeOf(err) != fault.NotFound {
 		t.Fatalf("Last of nothing: %v, want not_found", err)
 	}
-	first, err := j.Append(ctx, "a", []byte("one"), 0)
+	first, err := j.Append(ctx, "a", "begun", []byte("one"), 0)
 	if err != nil {
 		t.Fatal(err)
 	}
-	if _, err := j.Append(ctx, "b", []byte("elsewhere"), 0); err != nil {
+	if _, err := j.Append(ctx, "b", "", []byte("elsewhere"), 0); err != nil {
 		t.Fatalf("another key: %v", err)
 	}
 	for _, after := range []uint64{0, first + 1, first + 100} {
-		if _, err := j.Append(ctx, "a", []byte("late"), after); fault.CodeOf(err) != fault.Conflict {
-			t.Errorf("Append after %d: %v, want conflict", after, err)
+		for _, kind := range []string{"", "begun", "ended"} {
+			if _, err := j.Append(ctx, "a", kind, []byte("late"), after); fault.CodeOf(err) != fault.Conflict {
+				t.Errorf("Append of a %q after %d: %v, want conflict", kind, after, err)
+			}
 		}
 	}
-	second, err := j.Append(ctx, "a", []byte("two"), first)
+	second, err := j.Append(ctx, "a", "ended", []byte("two"), first)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -50,7 +52,7 @@ func TestKeysOfAnyCharacters(t *testing.T) {
 	j, _ := journal(t, "odd")
 	keys := []string{"a.b", "a", "*", ">", "a b", "é", "a=2Eb", "a\tb\n", "=", "A"}
 	for _, k := range keys {
-		if _, err := j.Append(t.Context(), k, []byte(k), 0); err != nil {
+		if _, err := j.Append(t.Context(), k, "", []byte(k), 0); err != nil {
 			t.Fatalf("%q: %v", k, err)
 		}
 	}
@@ -62,7 +64,7 @@ func TestKeysOfAnyCharacters(t *testing.T) {
 	var got []string
 	ctx, cancel := context.WithTimeout(t.Context(), 20*time.Second)
 	defer cancel()
-	if err := j.Follow(ctx, func(key string, _ uint64, _ []byte) {
+	if err := j.Follow(ctx, time.Time{}, func(key string, _ uint64, _ []byte) {
 		if got = append(got, key); len(got) == len(keys) {
 			cancel()
 		}
@@ -73,7 +75,7 @@ func TestKeysOfAnyCharacters(t *testing.T) {
 		t.Errorf("Follow gave the keys %q, want %q", got, keys)
 	}
 	for _, bad := range []string{"", string(make([]byte, 300))} {
-		if _, err := j.Append(t.Context(), bad, nil, 0); fault.CodeOf(err) != fault.Invalid {
+		if _, err := j.Append(t.Context(), bad, "", nil, 0); fault.CodeOf(err) != fault.Invalid {
 			t.Errorf("key of %d bytes: %v, want invalid", len(bad), err)
 		}
 	}
@@ -138,7 +140,7 @@ func TestBrokerAway(t *testing.T) {
 
 	ctx, cancel := context.WithTimeout(t.Context(), 300*time.Millisecond)
 	defer cancel()
-	if _, err := j.Append(ctx, "a", nil, 0); fault.CodeOf(err) != fault.Unavailable {
+	if _, err := j.Append(ctx, "a", "", nil, 0); fault.CodeOf(err) != fault.Unavailable {
 		t.Errorf("Append: %v, want unavailable", err)
 	}
 	if _, _, err := j.Last(ctx, "a"); fault.CodeOf(err) != fault.Unavailable || fault.Blames(err) {
@@ -146,7 +148,7 @@ func TestBrokerAway(t *testing.T) {
 	}
 	gone, leave := context.WithCancel(t.Context())
 	leave()
-	if _, err := j.Append(gone, "a", nil, 0); fault.CodeOf(err) != fault.Canceled {
+	if _, err := j.Append(gone, "a", "", nil, 0); fault.CodeOf(err) != fault.Canceled {
 		t.Errorf("Append of a caller who left: %v, want canceled", err)
 	}
 
@@ -155,7 +157,7 @@ func TestBrokerAway(t *testing.T) {
 	go func() {
 		ctx, cancel := context.WithTimeout(t.Context(), 20*time.Second)
 		defer cancel()
-		_, err := j.Append(ctx, "patient", nil, 0)
+		_, err := j.Append(ctx, "patient", "", nil, 0)
 		done <- err
 	}()
 	p.start()
@@ -170,14 +172,14 @@ func TestFrozenBroker(t *testing.T) {
 	p := startProcess(t)
 	c := connect(t, p.url(), broker.Options{})
 	j := open(t, c, "orders")
-	seq, err := j.Append(t.Context(), "a", []byte("one"), 0)
+	seq, err := j.Append(t.Context(), "a", "", []byte("one"), 0)
 	if err != nil {
 		t.Fatal(err)
 	}
-	p.signal(syscall.SIGSTOP)
+	p.freeze()
 	ctx, cancel := context.WithTimeout(t.Context(), 300*time.Millisecond)
 	start := time.Now()
-	_, err = j.Append(ctx, "a", []byte("lost"), seq)
+	_, err = j.Append(ctx, "a", "", []byte("lost"), seq)
 	cancel()
 	if d := time.Since(start); fault.CodeOf(err) != fault.Unavailable || d > 3*time.Second {
 		t.Errorf("Append to a frozen broker: %v after %s, want unavailable after 300ms", err, d)
@@ -186,7 +188,7 @@ func TestFrozenBroker(t *testing.T) {
 	go func() {
 		ctx, cancel := context.WithTimeout(t.Context(), 20*time.Second)
 		defer cancel()
-		_, err := j.Append(ctx, "b", []byte("patient"), 0)
+		_, err := j.Append(ctx, "b", "", []byte("patient"), 0)
 		done <- err
 	}()
 	eventually(t, "the client gives the connection up", func() bool {
@@ -240,7 +242,7 @@ func TestKillLosesNothing(t *testing.T) {
 				event := fmt.Sprintf("%d-%d", w, i)
 				// Own context: a write in flight at the end must be decided, too.
 				wctx, done := context.WithTimeout(context.WithoutCancel(ctx), 20*time.Second)
-				seq, err := j.Append(wctx, key, []byte(event), after)
+				seq, err := j.Append(wctx, key, fmt.Sprint("kind-", i%3), []byte(event), after)
 				done()
 				if err != nil {
 					t.Errorf("%s: %v", event, err)
@@ -279,7 +281,7 @@ func audit(t *testing.T, j *broker.Journal, acked map[string]uint64) {
 	}
 	stored := map[string][]uint64{}
 	fctx, stop := context.WithCancel(ctx)
-	if err := j.Follow(fctx, func(_ string, seq uint64, event []byte) {
+	if err := j.Follow(fctx, time.Time{}, func(_ string, seq uint64, event []byte) {
 		stored[string(event)] = append(stored[string(event)], seq)
 		if seq == tail {
 			stop()

@@ -28,6 +28,34 @@ func encodeKey(key string) (string, error) {
 	return b.String(), nil
 }
 
+// noKind stands for the empty kind: a subject has no empty tokens.
+const noKind = "_"
+
+// encodeKind makes one subject token of a kind. Unlike keys kinds are ours, so
+// they are plain.
+func encodeKind(kind string) (string, error) {
+	if kind == "" {
+		return noKind, nil
+	}
+	if token, err := encodeKey(kind); err != nil || token != kind || kind == noKind {
+		return "", fault.New(fault.Invalid, "%q cannot be a kind of event; use letters, digits, - and _", kind)
+	}
+	return kind, nil
+}
+
+// filters are the subjects of the events of some kinds; no kinds are all.
+func (j *Journal) filters(kinds []string) ([]string, error) {
+	var subjects []string
+	for _, kind := range kinds {
+		token, err := encodeKind(kind)
+		if err != nil {
+			return nil, err
+		}
+		subjects = append(subjects, j.prefix+"*."+token)
+	}
+	return subjects, nil
+}
+
 // decodeKey undoes encodeKey; a token that encodeKey did not write comes back
 // as it is.
 func decodeKey(token string) string {

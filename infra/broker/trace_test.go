@@ -30,7 +30,7 @@ func TestTraceTravelsInHeaders(t *testing.T) {
 	put(t, j, "untraced")
 	root, ctx := tracer.StartSpanFromContext(t.Context(), "place")
 	for _, key := range []string{"work", "ignored"} {
-		if _, err := j.Append(ctx, key, nil, 0); err != nil {
+		if _, err := j.Append(ctx, key, "", nil, 0); err != nil {
 			t.Fatal(err)
 		}
 	}
@@ -38,14 +38,14 @@ func TestTraceTravelsInHeaders(t *testing.T) {
 	no := false
 	off := zipkin.NewContext(t.Context(), tracer.StartSpan("off", zipkin.Parent(model.SpanContext{
 		TraceID: model.TraceID{Low: 7}, ID: 8, Sampled: &no})))
-	if _, err := j.Append(off, "unsampled", nil, 0); err != nil {
+	if _, err := j.Append(off, "unsampled", "", nil, 0); err != nil {
 		t.Fatal(err)
 	}
 
 	var inside tally
 	var seen tally
 	background(t, func(ctx context.Context) error {
-		return j.Consume(ctx, "worker", func(ctx context.Context, key string, _ uint64, _ []byte) error {
+		return j.Consume(ctx, "worker", nil, func(ctx context.Context, key string, _ uint64, _ []byte) error {
 			defer seen.add(key)
 			if key == "ignored" {
 				return postponed(0)

@@ -23,6 +23,7 @@ type account struct {
 	mu      sync.Mutex
 	seq     uint64 // of the last event; 0: none yet
 	shelf   shelf
+	memory  uint64 // settled is complete up to this event
 	settled map[string]outcome
 	queue   []settlement // settled keys, oldest first
 	changed chan struct{}
@@ -57,14 +58,39 @@ func (a *account) view(key string) view {
 	return view{seq: a.seq, shelf: a.shelf, held: a.shelf.Holds[key], outcome: a.settled[key]}
 }
 
-// apply brings the account to the state after e; an event it knows is ignored.
-func (a *account) apply(seq uint64, e event) {
+// begin brings the account to the state after e without what was settled before.
+func (a *account) begin(seq uint64, e event) {
 	a.mu.Lock()
 	defer a.mu.Unlock()
+	a.advance(seq, e)
+}
+
+// advance needs the lock.
+func (a *account) advance(seq uint64, e event) {
 	if seq <= a.seq {
 		return
 	}
 	a.seq, a.shelf = seq, e.Shelf
+	close(a.changed)
+	a.changed = make(chan struct{})
+}
+
+// remembers reports whether apply knows the event.
+func (a *account) remembers(seq uint64) bool {
+	a.mu.Lock()
+	defer a.mu.Unlock()
+	return seq <= a.memory
+}
+
+// apply brings the account to the state after e, unless it is there already, and
+// remembers what e settled; an event it knows is ignored.
+func (a *account) apply(seq uint64, e event) {
+	a.mu.Lock()
+	defer a.mu.Unlock()
+	if seq <= a.memory {
+		return
+	}
+	a.memory = seq
 	if e.Kind != Reserved {
 		a.settled[e.Key] = outcome{status: e.Kind, reason: e.Reason}
 		a.queue = append(a.queue, settlement{e.Key, e.At})
@@ -73,8 +99,7 @@ func (a *account) apply(seq uint64, e event) {
 			a.queue = a.queue[1:]
 		}
 	}
-	close(a.changed)
-	a.changed = make(chan struct{})
+	a.advance(seq, e)
 }
 
 // acquire makes the caller the instance's only writer of the SKU: writers of

@@ -40,19 +40,29 @@ func New(journal Journal, initial map[string]int, logger *slog.Logger) *Ledger {
 	return l
 }
 
-// Run keeps the copy up to date until ctx ends.
+// Run keeps the copy up to date until ctx ends. It begins with the last event of
+// every SKU, which holds the whole shelf, and then reads on from the oldest
+// settled key that must be remembered.
 func (l *Ledger) Run(ctx context.Context) error {
-	tail, ok := l.tail(ctx)
-	if !ok {
-		return nil
+	var tail uint64
+	at, err := l.journal.Latest(ctx, func(sku string, seq uint64, data []byte) {
+		l.take(sku, seq, data, (*account).begin)
+		tail = max(tail, seq)
+	})
+	if err != nil {
+		if ctx.Err() != nil {
+			return nil
+		}
+		return err
 	}
 	l.ready.Store(tail == 0)
-	return l.journal.Follow(ctx, func(sku string, seq uint64, data []byte) {
-		var e event
-		if err := json.Unmarshal(data, &e); err != nil {
-			l.log.Error("a stock event cannot be read; it is skipped", "sku", sku, "seq", seq, "err", err)
-		} else {
-			l.open(sku).apply(seq, e)
+	since := time.Now().Add(-settledFor)
+	if at.Before(since) {
+		since = at // also where our clock is ahead of the journal's
+	}
+	return l.journal.Follow(ctx, since, func(sku string, seq uint64, data []byte) {
+		if a := l.open(sku); !a.remembers(seq) { // our own events are known
+			l.take(sku, seq, data, (*account).apply)
 		}
 		if seq >= tail {
 			l.ready.Store(true)
@@ -60,19 +70,14 @@ func (l *Ledger) Run(ctx context.Context) error {
 	})
 }
 
-// tail asks for the journal's end until it is told; not ok when ctx ended first.
-func (l *Ledger) tail(ctx context.Context) (tail uint64, ok bool) {
-	for {
-		tail, err := l.journal.Tail(ctx)
-		if err == nil {
-			return tail, true
-		}
-		if ctx.Err() != nil {
-			return 0, false
-		}
-		l.log.Warn("the stock journal is away; trying again", "err", err)
-		pause(ctx, 100*time.Millisecond)
+// take has the SKU's account do something with an event.
+func (l *Ledger) take(sku string, seq uint64, data []byte, do func(*account, uint64, event)) {
+	var e event
+	if err := json.Unmarshal(data, &e); err != nil {
+		l.log.Error("a stock event cannot be read; it is skipped", "sku", sku, "seq", seq, "err", err)
+		return
 	}
+	do(l.open(sku), seq, e)
 }
 
 // Ready says in a sentence whether the copy is complete, and fails until it is.
@@ -165,7 +170,7 @@ func (l *Ledger) append(ctx context.Context, a *account, e event, after uint64) 
 	if err != nil {
 		return fmt.Errorf("inventory: %w", err)
 	}
-	seq, err := l.journal.Append(ctx, e.Shelf.SKU, data, after)
+	seq, err := l.journal.Append(ctx, e.Shelf.SKU, "", data, after)
 	if err == nil {
 		a.apply(seq, e)
 	}

@@ -110,7 +110,7 @@ func audit(t *testing.T, j *broker.Journal) {
 	must(t, err)
 	ctx, cancel := context.WithTimeout(t.Context(), 20*time.Second)
 	defer cancel()
-	must(t, j.Follow(ctx, func(sku string, seq uint64, data []byte) {
+	must(t, j.Follow(ctx, time.Time{}, func(sku string, seq uint64, data []byte) {
 		var e struct {
 			Shelf struct {
 				Initial, Restocked, Available, Reserved, Shipped int
@@ -281,18 +281,18 @@ func TestRestartRemembers(t *testing.T) {
 // lossy loses the answers of some writes, before or after their effect.
 type lossy struct{ inventory.Journal }
 
-func (j lossy) Append(ctx context.Context, key string, event []byte, after uint64) (uint64, error) {
+func (j lossy) Append(ctx context.Context, key, kind string, event []byte, after uint64) (uint64, error) {
 	lost := fault.New(fault.Unavailable, "lost")
 	switch rand.N(4) {
 	case 0:
 		return 0, lost
 	case 1:
-		if _, err := j.Journal.Append(ctx, key, event, after); err != nil {
+		if _, err := j.Journal.Append(ctx, key, kind, event, after); err != nil {
 			return 0, err
 		}
 		return 0, lost
 	}
-	return j.Journal.Append(ctx, key, event, after)
+	return j.Journal.Append(ctx, key, kind, event, after)
 }
 
 func TestLostAnswersHaveOneEffect(t *testing.T) {
@@ -339,8 +339,8 @@ func TestInitialStock(t *testing.T) {
 // behind delivers events late, like an instance that was paused or starved.
 type behind struct{ inventory.Journal }
 
-func (j behind) Follow(ctx context.Context, handle func(string, uint64, []byte)) error {
-	return j.Journal.Follow(ctx, func(key string, seq uint64, event []byte) {
+func (j behind) Follow(ctx context.Context, since time.Time, handle func(string, uint64, []byte)) error {
+	return j.Journal.Follow(ctx, since, func(key string, seq uint64, event []byte) {
 		select {
 		case <-time.After(100 * time.Millisecond):
 		case <-ctx.Done():

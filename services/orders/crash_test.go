@@ -59,8 +59,8 @@ type fusedJournal struct {
 	f *fuse
 }
 
-func (j fusedJournal) Append(ctx context.Context, key string, event []byte, after uint64) (seq uint64, err error) {
-	err = j.f.pass("append", func() error { seq, err = j.Journal.Append(ctx, key, event, after); return err })
+func (j fusedJournal) Append(ctx context.Context, key, kind string, event []byte, after uint64) (seq uint64, err error) {
+	err = j.f.pass("append", func() error { seq, err = j.Journal.Append(ctx, key, kind, event, after); return err })
 	return seq, err
 }
 

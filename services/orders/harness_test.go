@@ -274,7 +274,7 @@ func (s *shop) replay() map[string]orders.Order {
 	ctx, cancel := context.WithTimeout(s.t.Context(), 20*time.Second)
 	defer cancel()
 	var once sync.Once
-	must(s.t, s.journal.Follow(ctx, func(key string, seq uint64, event []byte) {
+	must(s.t, s.journal.Follow(ctx, time.Time{}, func(key string, seq uint64, event []byte) {
 		o, revision := decode(s.t, event)
 		if revisions[key]++; revision != revisions[key] {
 			s.t.Errorf("order %s: revision %d came as %d", key, revision, revisions[key])

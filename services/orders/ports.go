@@ -3,15 +3,17 @@ package orders
 import "context"
 
 // Journal keeps one event stream per order; the last event is the order's
-// state. Append fails with fault.Conflict when the order's last event is not
-// after (0: none), Last with fault.NotFound when there is none. Follow gives
-// every event to every instance in order, Consume each to one of them, at least
-// once; both until ctx ends.
+// state. Append fails with fault.Conflict when the order's last event, of any
+// kind, is not after (0: none), Last with fault.NotFound when there is none.
+// Consume gives each event of some kinds to one of the instances, at least once,
+// until ctx ends. Scan finds the orders with an event of the kind in [from, to),
+// in order; Tail is the sequence of the journal's last event.
 type Journal interface {
-	Append(ctx context.Context, key string, event []byte, after uint64) (seq uint64, err error)
+	Append(ctx context.Context, key, kind string, event []byte, after uint64) (seq uint64, err error)
 	Last(ctx context.Context, key string) (event []byte, seq uint64, err error)
-	Follow(ctx context.Context, handle func(key string, seq uint64, event []byte)) error
-	Consume(ctx context.Context, name string, handle func(ctx context.Context, key string, seq uint64, event []byte) error) error
+	Tail(ctx context.Context) (seq uint64, err error)
+	Scan(ctx context.Context, kind string, from, to uint64, handle func(key string, seq uint64)) error
+	Consume(ctx context.Context, name string, kinds []string, handle func(ctx context.Context, key string, seq uint64, event []byte) error) error
 }
 
 // Inventory holds, ships and puts back the goods of an order. All methods are

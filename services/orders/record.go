@@ -29,6 +29,23 @@ type record struct {
 	seq uint64 // of this event
 }
 
+// Kinds of events, by which their readers choose: an order's first event, those
+// on its way, and the end, which has the final status as its kind.
+const (
+	kindPlaced = "placed"
+	kindOnWay  = "on-way"
+)
+
+func (r record) kind() string {
+	switch {
+	case r.Revision == 1:
+		return kindPlaced
+	case r.Status.Final():
+		return string(r.Status)
+	}
+	return kindOnWay
+}
+
 // errRace marks a write that lost against another instance.
 var errRace = errors.New("the order moved on meanwhile")
 
@@ -62,7 +79,7 @@ func (s *Saga) save(ctx context.Context, r record) (record, error) {
 	if err != nil {
 		return record{}, fmt.Errorf("orders: %w", err)
 	}
-	r.seq, err = s.journal.Append(ctx, r.ID, event, r.seq)
+	r.seq, err = s.journal.Append(ctx, r.ID, r.kind(), event, r.seq)
 	if fault.CodeOf(err) == fault.Conflict {
 		return record{}, fmt.Errorf("%w: %w", errRace, err)
 	}

@@ -2,8 +2,6 @@ package orders
 
 import (
 	"context"
-	"errors"
-	"sync"
 	"time"
 
 	"github.com/kitmesh/kitmesh/services/fault"
@@ -19,43 +17,17 @@ type untouched time.Duration
 func (untouched) Error() string              { return "orders: nothing to do for this event now" }
 func (u untouched) Untouched() time.Duration { return time.Duration(u) }
 
-// Run keeps the list of recent orders and drives on what other requests or dead
-// instances left, until ctx ends.
+// Run drives on what other requests or dead instances left, until ctx ends.
 func (s *Saga) Run(ctx context.Context) error {
-	var wg sync.WaitGroup
-	var follow, consume error
-	ctx, cancel := context.WithCancel(ctx)
-	defer cancel()
-	wg.Go(func() {
-		defer cancel()
-		follow = s.journal.Follow(ctx, s.onNews)
-	})
-	wg.Go(func() {
-		defer cancel()
-		consume = s.journal.Consume(ctx, consumer, s.onEvent)
-	})
-	wg.Wait()
-	return errors.Join(follow, consume)
+	return s.journal.Consume(ctx, consumer, []string{kindPlaced}, s.onPlaced)
 }
 
-func (s *Saga) onNews(key string, seq uint64, event []byte) {
+// onPlaced looks after one order. Its first event is the work item, which comes
+// again and again until the order is final.
+func (s *Saga) onPlaced(ctx context.Context, key string, seq uint64, event []byte) error {
 	r, err := decode(seq, event)
 	if err != nil {
 		s.opts.Logger.Error("an order's event cannot be read; it is skipped", "order", key, "err", err)
-		return
-	}
-	s.recent.apply(r)
-}
-
-// onEvent looks after one order. Its first event is the work item, which comes
-// again and again until the order is final; the others only report progress.
-func (s *Saga) onEvent(ctx context.Context, key string, seq uint64, event []byte) error {
-	r, err := decode(seq, event)
-	if err != nil {
-		s.opts.Logger.Error("an order's event cannot be read; it is skipped", "order", key, "err", err)
-		return untouched(0)
-	}
-	if r.Revision != 1 || s.recent.status(r.ID).Final() {
 		return untouched(0)
 	}
 	if err := s.fresh(r); err != nil {

@@ -25,7 +25,6 @@ type Saga struct {
 	journal Journal
 	ports   Ports
 	opts    Options
-	recent  *recent
 }
 
 var _ Service = (*Saga)(nil)
@@ -41,7 +40,7 @@ func New(journal Journal, ports Ports, o Options) *Saga {
 	if o.Logger == nil {
 		o.Logger = slog.New(slog.DiscardHandler)
 	}
-	return &Saga{journal: journal, ports: ports, opts: o, recent: newRecent(maxRecent)}
+	return &Saga{journal: journal, ports: ports, opts: o}
 }
 
 // step is one move of the saga: the effect that leads from a status to the next.

@@ -29,7 +29,7 @@ func (c *Cashier) Authorise(ctx context.Context, req AuthoriseRequest) (Payment,
 	if err := req.validate(); err != nil {
 		return Payment{}, err
 	}
-	return c.settle(ctx, req.OrderID, func(ctx context.Context, p payment) (Payment, error) {
+	return c.settle(ctx, req.OrderID, first, func(ctx context.Context, p payment) (Payment, error) {
 		if !p.exists() {
 			// Written ahead: if this instance dies now, the next one asks the
 			// provider again under the same key.
@@ -58,7 +58,7 @@ func (c *Cashier) Capture(ctx context.Context, req SettleRequest) (Payment, erro
 	if err := validateID(req.OrderID); err != nil {
 		return Payment{}, err
 	}
-	return c.settle(ctx, req.OrderID, func(ctx context.Context, p payment) (Payment, error) {
+	return c.settle(ctx, req.OrderID, later, func(ctx context.Context, p payment) (Payment, error) {
 		switch p.Status {
 		case Captured:
 			return p.Payment, nil
@@ -81,7 +81,7 @@ func (c *Cashier) Void(ctx context.Context, req SettleRequest) (Payment, error) 
 	if err := validateID(req.OrderID); err != nil {
 		return Payment{}, err
 	}
-	return c.settle(ctx, req.OrderID, func(ctx context.Context, p payment) (Payment, error) {
+	return c.settle(ctx, req.OrderID, later, func(ctx context.Context, p payment) (Payment, error) {
 		if !p.exists() {
 			// The tombstone: an Authorise that was on its way finds it.
 			p.OrderID = req.OrderID
@@ -129,13 +129,27 @@ func (c *Cashier) resolve(ctx context.Context, p payment) (payment, error) {
 	return c.save(ctx, p)
 }
 
+// expectation is what a call expects to find of an order.
+type expectation bool
+
+// A call that is usually the order's first does not look before it writes: if
+// it is not the first it loses the race for the first event and looks then.
+const (
+	first expectation = true
+	later expectation = false
+)
+
 // settle calls f with the order's payment and again with the newer one whenever
-// another writer was faster.
-func (c *Cashier) settle(ctx context.Context, orderID string, f func(context.Context, payment) (Payment, error)) (Payment, error) {
-	for range maxRaces {
-		p, err := c.load(ctx, orderID)
-		if err != nil {
-			return Payment{}, err
+// another writer was faster. When the call expects to be the first, f is called
+// with an empty payment at first and has to write before it believes that.
+func (c *Cashier) settle(ctx context.Context, orderID string, expect expectation, f func(context.Context, payment) (Payment, error)) (Payment, error) {
+	for try := range maxRaces {
+		var p payment
+		if try > 0 || expect != first {
+			var err error
+			if p, err = c.load(ctx, orderID); err != nil {
+				return Payment{}, err
+			}
 		}
 		answer, err := f(ctx, p)
 		if !lostRace(err) {

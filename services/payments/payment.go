@@ -55,7 +55,7 @@ func (c *Cashier) save(ctx context.Context, p payment) (payment, error) {
 	if err != nil {
 		return payment{}, fmt.Errorf("payments: %w", err)
 	}
-	p.seq, err = c.journal.Append(ctx, p.OrderID, event, p.seq)
+	p.seq, err = c.journal.Append(ctx, p.OrderID, "", event, p.seq)
 	if fault.CodeOf(err) == fault.Conflict {
 		return payment{}, fmt.Errorf("%w: %w", errRace, err)
 	}

@@ -6,7 +6,7 @@ import "context"
 // state. Append fails with fault.Conflict when the order's last event is not
 // after (0: none), Last with fault.NotFound when there is none.
 type Journal interface {
-	Append(ctx context.Context, key string, event []byte, after uint64) (seq uint64, err error)
+	Append(ctx context.Context, key, kind string, event []byte, after uint64) (seq uint64, err error)
 	Last(ctx context.Context, key string) (event []byte, seq uint64, err error)
 }
 

@@ -56,7 +56,7 @@ func (d *Desk) Dispatch(ctx context.Context, req DispatchRequest) (Shipment, err
 	if err := validate(req.Lines); err != nil {
 		return Shipment{}, err
 	}
-	return d.settle(ctx, req.OrderID, func(s shipment) (shipment, error) {
+	return d.settle(ctx, req.OrderID, first, func(s shipment) (shipment, error) {
 		switch {
 		case !s.exists():
 			s.Shipment = newShipment(req.OrderID, Booked, req.Lines)
@@ -72,7 +72,7 @@ func (d *Desk) Cancel(ctx context.Context, req CancelRequest) (Shipment, error) 
 	if err := validateID(req.OrderID); err != nil {
 		return Shipment{}, err
 	}
-	return d.settle(ctx, req.OrderID, func(s shipment) (shipment, error) {
+	return d.settle(ctx, req.OrderID, later, func(s shipment) (shipment, error) {
 		switch {
 		case !s.exists():
 			// The tombstone: a Dispatch that was on its way finds it.
@@ -86,13 +86,27 @@ func (d *Desk) Cancel(ctx context.Context, req CancelRequest) (Shipment, error) 
 	})
 }
 
+// expectation is what a call expects to find of an order.
+type expectation bool
+
+// A call that is usually the order's first does not look before it writes: if
+// it is not the first it loses the race for the first event and looks then.
+const (
+	first expectation = true
+	later expectation = false
+)
+
 // settle loads the order's shipment, lets f change it and writes what changed,
-// starting over when another writer was faster.
-func (d *Desk) settle(ctx context.Context, orderID string, f func(shipment) (shipment, error)) (Shipment, error) {
-	for range maxRaces {
-		old, err := d.load(ctx, orderID)
-		if err != nil {
-			return Shipment{}, err
+// starting over when another writer was faster. When the call expects to be the
+// first, f starts from an empty shipment and has to change it.
+func (d *Desk) settle(ctx context.Context, orderID string, expect expectation, f func(shipment) (shipment, error)) (Shipment, error) {
+	for try := range maxRaces {
+		var old shipment
+		if try > 0 || expect != first {
+			var err error
+			if old, err = d.load(ctx, orderID); err != nil {
+				return Shipment{}, err
+			}
 		}
 		s, err := f(old)
 		if err != nil {

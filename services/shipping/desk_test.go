@@ -117,7 +117,7 @@ func TestDispatchAndCancel(t *testing.T) {
 func TestConfirmedOrdersLeave(t *testing.T) {
 	shipments, orders := journals(t)
 	d := shipping.New(shipments, orders, stub{}, nil)
-	put := func(id string, event any) {
+	put := func(id, kind string, event any) {
 		t.Helper()
 		data, err := json.Marshal(event)
 		must(t, err)
@@ -125,7 +125,7 @@ func TestConfirmedOrdersLeave(t *testing.T) {
 		if fault.CodeOf(err) != fault.NotFound {
 			must(t, err)
 		}
-		_, err = orders.Append(t.Context(), id, data, seq)
+		_, err = orders.Append(t.Context(), id, kind, data, seq)
 		must(t, err)
 	}
 	confirmed := func(id string) any {
@@ -133,13 +133,13 @@ func TestConfirmedOrdersLeave(t *testing.T) {
 	}
 	_, err := dispatch(t, d, "o1")
 	must(t, err)
-	put("odd", "not an object")
-	put("o1", map[string]any{"id": "o1", "status": "dispatched"})
-	put("o1", confirmed("o1"))
-	put("early", confirmed("early")) // its shipment comes later
+	put("odd", "confirmed", "not an object")
+	put("o1", "on-way", map[string]any{"id": "o1", "status": "dispatched"})
+	put("o1", "confirmed", confirmed("o1"))
+	put("early", "confirmed", confirmed("early")) // its shipment comes later
 	_, err = dispatch(t, d, "o2")
 	must(t, err)
-	put("o2", map[string]any{"id": "o2", "status": "captured"})
+	put("o2", "on-way", map[string]any{"id": "o2", "status": "captured"})
 
 	ctx, stop := context.WithCancel(context.WithoutCancel(t.Context()))
 	done := make(chan error, 1)

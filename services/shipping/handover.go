@@ -12,6 +12,9 @@ import (
 // event is given up: a replica that lags is a matter of seconds.
 const patience = 10 * time.Minute
 
+// confirmed is the kind, and the status, of the order events that matter here.
+const confirmed = "confirmed"
+
 // orderEvent is what shipping reads of an order's event; the rest is not its
 // business.
 type orderEvent struct {
@@ -29,21 +32,21 @@ func (ignored) Untouched() time.Duration { return 0 }
 
 // Run hands over the parcels of confirmed orders until ctx ends.
 func (d *Desk) Run(ctx context.Context) error {
-	return d.orders.Consume(ctx, "shipping", d.onOrder)
+	return d.orders.Consume(ctx, "shipping", []string{confirmed}, d.onOrder)
 }
 
-// onOrder sees every event of every order at least once, so all it does is
-// idempotent.
+// onOrder sees the event of every confirmed order at least once, so all it does
+// is idempotent.
 func (d *Desk) onOrder(ctx context.Context, key string, seq uint64, event []byte) error {
 	var o orderEvent
 	if err := json.Unmarshal(event, &o); err != nil {
 		d.log.Error("an order's event cannot be read; it is skipped", "order", key, "seq", seq, "err", err)
 		return ignored{}
 	}
-	if o.Status != "confirmed" {
+	if o.Status != confirmed {
 		return ignored{}
 	}
-	_, err := d.settle(ctx, o.ID, func(s shipment) (shipment, error) {
+	_, err := d.settle(ctx, o.ID, later, func(s shipment) (shipment, error) {
 		switch {
 		case !s.exists():
 			return s, fault.New(fault.NotFound, "order %s is confirmed and has no shipment", o.ID)

@@ -39,6 +39,6 @@ func (d *Desk) save(ctx context.Context, s shipment) error {
 	if err != nil {
 		return fmt.Errorf("shipping: %w", err)
 	}
-	_, err = d.journal.Append(ctx, s.OrderID, event, s.seq)
+	_, err = d.journal.Append(ctx, s.OrderID, "", event, s.seq)
 	return err
 }
