@@ -32,6 +32,11 @@ func Detach(ctx context.Context, name string, args []string, out Output) (State,
 		return State{}, fmt.Errorf("create the supervisor's log: %w", err)
 	}
 	defer logFile.Close()
+	reader, err := os.Open(logFile.Name()) // before the start: the supervisor renames it
+	if err != nil {
+		return State{}, fmt.Errorf("read the supervisor's log: %w", err)
+	}
+	defer reader.Close()
 	exe, err := os.Executable()
 	if err != nil {
 		return State{}, fmt.Errorf("find kitmesh: %w", err)
@@ -46,7 +51,7 @@ func Detach(ctx context.Context, name string, args []string, out Output) (State,
 	}
 	exited := make(chan error, 1)
 	go func() { exited <- cmd.Wait() }()
-	return awaitReady(ctx, d, cmd.Process, exited, logFile.Name(), out)
+	return awaitReady(ctx, d, cmd.Process, exited, reader, out)
 }
 
 // adoptLog makes the log Detach opened the supervisor's own; call it once the
@@ -60,20 +65,15 @@ func adoptLog(d dirs) {
 
 // awaitReady waits for the supervisor to be ready, to find another one that
 // is, or to fail.
-func awaitReady(ctx context.Context, d dirs, supervisor *os.Process, exited chan error, log string, out Output) (State, error) {
-	reader, err := os.Open(log) // keeps the file though it is renamed
-	if err != nil {
-		return State{}, fmt.Errorf("read the supervisor's log: %w", err)
-	}
-	defer reader.Close()
+func awaitReady(ctx context.Context, d dirs, supervisor *os.Process, exited chan error, log *os.File, out Output) (State, error) {
 	relay := &lineWriter{line: out.Line}
 	tick := time.NewTicker(50 * time.Millisecond)
 	defer tick.Stop()
 	for {
 		select {
 		case err := <-exited:
-			_, _ = reader.WriteTo(relay)
-			_ = os.Remove(log)
+			_, _ = log.WriteTo(relay)
+			_ = os.Remove(log.Name())
 			if err != nil {
 				return State{}, errors.New(relay.failure)
 			}
@@ -85,7 +85,7 @@ func awaitReady(ctx context.Context, d dirs, supervisor *os.Process, exited chan
 			return State{}, errors.Join(ctx.Err(), err)
 		case <-tick.C:
 		}
-		_, _ = reader.WriteTo(relay)
+		_, _ = log.WriteTo(relay)
 		r, err := loadRecord(d)
 		holder, ok := lockHolder(d.lock())
 		if err == nil && ok && r.Ready && holds(d, r) && holder.pid == supervisor.Pid {
