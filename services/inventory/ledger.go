@@ -49,10 +49,10 @@ func (l *Ledger) Run(ctx context.Context) error {
 		l.take(sku, seq, data, (*account).begin)
 		tail = max(tail, seq)
 	})
+	if ctx.Err() != nil {
+		return nil
+	}
 	if err != nil {
-		if ctx.Err() != nil {
-			return nil
-		}
 		return err
 	}
 	l.ready.Store(tail == 0)
