@@ -75,30 +75,43 @@ func (a *account) advance(seq uint64, e event) {
 	a.changed = make(chan struct{})
 }
 
-// remembers reports whether apply knows the event.
-func (a *account) remembers(seq uint64) bool {
+// progress returns the last events that the shelf and the memory know.
+func (a *account) progress() (shelved, remembered uint64) {
 	a.mu.Lock()
 	defer a.mu.Unlock()
-	return seq <= a.memory
+	return a.seq, a.memory
 }
 
-// apply brings the account to the state after e, unless it is there already, and
-// remembers what e settled; an event it knows is ignored.
-func (a *account) apply(seq uint64, e event) {
+// remember keeps what an event settled; one that it knows is ignored.
+func (a *account) remember(seq uint64, f fact) {
 	a.mu.Lock()
 	defer a.mu.Unlock()
+	a.note(seq, f)
+}
+
+// note needs the lock.
+func (a *account) note(seq uint64, f fact) {
 	if seq <= a.memory {
 		return
 	}
 	a.memory = seq
-	if e.Kind != Reserved {
-		a.settled[e.Key] = outcome{status: e.Kind, reason: e.Reason}
-		a.queue = append(a.queue, settlement{e.Key, e.At})
-		for len(a.queue) > settledMax || e.At.Sub(a.queue[0].at) > settledFor {
-			delete(a.settled, a.queue[0].key)
-			a.queue = a.queue[1:]
-		}
+	if f.Kind == Reserved {
+		return
 	}
+	a.settled[f.Key] = outcome{status: f.Kind, reason: f.Reason}
+	a.queue = append(a.queue, settlement{f.Key, f.At})
+	for len(a.queue) > settledMax || f.At.Sub(a.queue[0].at) > settledFor {
+		delete(a.settled, a.queue[0].key)
+		a.queue = a.queue[1:]
+	}
+}
+
+// apply brings the account to the state after e, and remembers what e settled;
+// an event it knows is ignored.
+func (a *account) apply(seq uint64, e event) {
+	a.mu.Lock()
+	defer a.mu.Unlock()
+	a.note(seq, fact{Kind: e.Kind, Key: e.Key, Reason: e.Reason, At: e.At})
 	a.advance(seq, e)
 }
 

@@ -46,38 +46,54 @@ func New(journal Journal, initial map[string]int, logger *slog.Logger) *Ledger {
 func (l *Ledger) Run(ctx context.Context) error {
 	var tail uint64
 	at, err := l.journal.Latest(ctx, func(sku string, seq uint64, data []byte) {
-		l.take(sku, seq, data, (*account).begin)
+		var e event
+		if l.decode(sku, seq, data, &e) {
+			l.open(sku).begin(seq, e)
+		}
 		tail = max(tail, seq)
 	})
-	if ctx.Err() != nil {
-		return nil
-	}
-	if err != nil {
+	if err != nil && ctx.Err() == nil {
 		return err
 	}
-	l.ready.Store(tail == 0)
+	l.ready.Store(err == nil && tail == 0)
 	since := time.Now().Add(-settledFor)
 	if at.Before(since) {
 		since = at // also where our clock is ahead of the journal's
 	}
 	return l.journal.Follow(ctx, since, func(sku string, seq uint64, data []byte) {
-		if a := l.open(sku); !a.remembers(seq) { // our own events are known
-			l.take(sku, seq, data, (*account).apply)
-		}
+		l.take(l.open(sku), sku, seq, data)
 		if seq >= tail {
 			l.ready.Store(true)
 		}
 	})
 }
 
-// take has the SKU's account do something with an event.
-func (l *Ledger) take(sku string, seq uint64, data []byte, do func(*account, uint64, event)) {
-	var e event
-	if err := json.Unmarshal(data, &e); err != nil {
-		l.log.Error("a stock event cannot be read; it is skipped", "sku", sku, "seq", seq, "err", err)
-		return
+// take brings an account to the state after an event. Most events of a replay
+// are before that state, and those written here are known: neither needs the
+// shelf, which is the most of them.
+func (l *Ledger) take(a *account, sku string, seq uint64, data []byte) {
+	shelved, remembered := a.progress()
+	switch {
+	case seq <= remembered:
+	case seq <= shelved:
+		var f fact
+		if l.decode(sku, seq, data, &f) {
+			a.remember(seq, f)
+		}
+	default:
+		var e event
+		if l.decode(sku, seq, data, &e) {
+			a.apply(seq, e)
+		}
 	}
-	do(l.open(sku), seq, e)
+}
+
+func (l *Ledger) decode(sku string, seq uint64, data []byte, into any) (ok bool) {
+	if err := json.Unmarshal(data, into); err != nil {
+		l.log.Error("a stock event cannot be read; it is skipped", "sku", sku, "seq", seq, "err", err)
+		return false
+	}
+	return true
 }
 
 // Ready says in a sentence whether the copy is complete, and fails until it is.

@@ -20,6 +20,14 @@ type event struct {
 	Shelf    shelf     `json:"shelf"`
 }
 
+// fact is an event without the shelf after it.
+type fact struct {
+	Kind   Status    `json:"kind"`
+	Key    string    `json:"key"`
+	Reason string    `json:"reason"`
+	At     time.Time `json:"at"`
+}
+
 // shelf is the state of one SKU.
 type shelf struct {
 	SKU       string         `json:"sku"`
