@@ -46,6 +46,10 @@ fresh: generate
 generate: bin/buf bin/protoc-gen-go bin/protoc-gen-go-grpc ## write the generated files anew
 	PATH="$(BIN):$$PATH" $(BIN)/buf generate
 
+.PHONY: test-browser
+test-browser: build bin/consul ## the trace page in Chromium, and Zipkin clients of other languages (Node 20, Chromium)
+	cd test/browser && npm ci --no-audit --no-fund && npm test
+
 .PHONY: fuzz
 fuzz: ## every fuzz target for a few seconds (FUZZTIME=5s)
 	@for f in $$(grep -rlE '^func Fuzz' --include='*_test.go' .); do \

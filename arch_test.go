@@ -22,8 +22,9 @@ var mayImport = map[string][]string{
 	"services":         {"services/fault"}, // a service cannot see its siblings
 	"endpoints":        {"services", "endpoints"},
 	"transports/proto": {},
-	"transports":       {"services", "endpoints", "transports"},
-	"middleware":       {"services/fault", "endpoints"},
+	"transports":       {"services", "endpoints", "transports", "middleware/b3"},
+	"middleware/b3":    {}, // the wire format of traces, which HTTP and gRPC share
+	"middleware":       {"services/fault", "endpoints", "middleware"},
 	"infra":            {"services/fault", "middleware", "infra"},
 	"cmd":              {"services", "endpoints", "transports", "middleware", "infra", "cmd"},
 }

@@ -6,6 +6,8 @@ import (
 	"github.com/openzipkin/zipkin-go"
 	"google.golang.org/grpc"
 	"google.golang.org/grpc/metadata"
+
+	"github.com/kitmesh/kitmesh/middleware/b3"
 )
 
 // ExtractB3 puts the trace context of the caller into ctx, where TraceServer
@@ -13,7 +15,7 @@ import (
 func ExtractB3() grpc.UnaryServerInterceptor {
 	return func(ctx context.Context, request any, _ *grpc.UnaryServerInfo, handle grpc.UnaryHandler) (any, error) {
 		if md, ok := metadata.FromIncomingContext(ctx); ok {
-			if sc, ok := ExtractB3From(lastOf(md)); ok {
+			if sc, ok := b3.Extract(lastOf(md)); ok {
 				ctx = WithRemote(ctx, sc)
 			}
 		}
@@ -38,7 +40,7 @@ func InjectB3() grpc.UnaryClientInterceptor {
 	return func(ctx context.Context, method string, request, reply any, cc *grpc.ClientConn, invoke grpc.UnaryInvoker, opts ...grpc.CallOption) error {
 		if span := zipkin.SpanFromContext(ctx); span != nil {
 			pairs := make([]string, 0, 8)
-			InjectB3To(span.Context(), func(key, value string) { pairs = append(pairs, key, value) })
+			b3.Inject(span.Context(), func(key, value string) { pairs = append(pairs, key, value) })
 			ctx = metadata.AppendToOutgoingContext(ctx, pairs...)
 		}
 		return invoke(ctx, method, request, reply, cc, opts...)

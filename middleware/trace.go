@@ -10,6 +10,7 @@ import (
 	"github.com/openzipkin/zipkin-go"
 	"github.com/openzipkin/zipkin-go/model"
 
+	"github.com/kitmesh/kitmesh/middleware/b3"
 	"github.com/kitmesh/kitmesh/services/fault"
 )
 
@@ -136,7 +137,7 @@ func TraceID(ctx context.Context) string {
 	if sc.TraceID.Empty() {
 		return ""
 	}
-	return traceIDString(sc.TraceID)
+	return b3.TraceID(sc.TraceID)
 }
 
 // WithRemote returns a context within the trace of a remote caller. Spans

@@ -11,10 +11,10 @@ import (
 	kitzipkin "github.com/go-kit/kit/tracing/zipkin"
 	"github.com/openzipkin/zipkin-go"
 	"github.com/openzipkin/zipkin-go/model"
-	"github.com/openzipkin/zipkin-go/propagation/b3"
 	"google.golang.org/grpc"
 	"google.golang.org/grpc/metadata"
 
+	"github.com/kitmesh/kitmesh/middleware/b3"
 	"github.com/kitmesh/kitmesh/services/fault"
 )
 
@@ -205,71 +205,6 @@ func TestTraceWithoutTracer(t *testing.T) {
 	}
 }
 
-func TestB3(t *testing.T) {
-	const trace, span, parent = "463ac35c9f6413ad48485a3953bb6124", "a2fb4a1d1a96d312", "0020000000000001"
-	for name, tt := range map[string]struct {
-		h    map[string]string
-		want string // single header of the result; "" for none
-	}{
-		"multi":                {map[string]string{b3TraceID: trace, b3SpanID: span, b3ParentID: parent, b3Sampled: "1"}, trace + "-" + span + "-1-" + parent},
-		"multi, debug":         {map[string]string{b3TraceID: trace, b3SpanID: span, b3Flags: "1", b3Sampled: "0"}, trace + "-" + span + "-d"},
-		"multi, 64 bit":        {map[string]string{b3TraceID: span, b3SpanID: span, b3Sampled: "0"}, span + "-" + span + "-0"},
-		"single":               {map[string]string{b3Single: trace + "-" + span + "-1-" + parent}, trace + "-" + span + "-1-" + parent},
-		"single, short":        {map[string]string{b3Single: trace + "-" + span}, trace + "-" + span},
-		"single, debug":        {map[string]string{b3Single: trace + "-" + span + "-d"}, trace + "-" + span + "-d"},
-		"single, decision":     {map[string]string{b3Single: "0"}, "0"},
-		"single wins":          {map[string]string{b3Single: trace + "-" + span + "-1", b3TraceID: parent, b3SpanID: parent}, trace + "-" + span + "-1"},
-		"single broken":        {map[string]string{b3Single: "what", b3TraceID: trace, b3SpanID: span}, trace + "-" + span},
-		"decision":             {map[string]string{b3Sampled: "0"}, "0"},
-		"nothing":              {nil, ""},
-		"no span":              {map[string]string{b3TraceID: trace, b3Sampled: "1"}, ""},
-		"no trace":             {map[string]string{b3SpanID: span}, ""},
-		"zero trace":           {map[string]string{b3TraceID: "0000000000000000", b3SpanID: span}, ""},
-		"zero span":            {map[string]string{b3TraceID: trace, b3SpanID: "0"}, ""},
-		"long trace":           {map[string]string{b3TraceID: trace + "0", b3SpanID: span}, ""},
-		"no hex":               {map[string]string{b3TraceID: "xyz", b3SpanID: span}, ""},
-		"sign":                 {map[string]string{b3TraceID: trace, b3SpanID: "+1"}, ""},
-		"parent broken":        {map[string]string{b3TraceID: trace, b3SpanID: span, b3ParentID: "xyz"}, ""},
-		"sampled broken":       {map[string]string{b3TraceID: trace, b3SpanID: span, b3Sampled: "maybe"}, ""},
-		"single, 40 digits":    {map[string]string{b3Single: trace + "a2fb4a1d"}, ""},
-		"single, many parts":   {map[string]string{b3Single: trace + "-" + span + "-1-" + parent + "-1"}, ""},
-		"single, dashes":       {map[string]string{b3Single: "----"}, ""},
-		"single, zipkin panic": {map[string]string{b3Single: "463ac35c9f6413ad48485a3953bb6124-a2fb"}, trace + "-000000000000a2fb"},
-	} {
-		sc, ok := ExtractB3From(func(key string) string { return tt.h[key] })
-		if ok != (tt.want != "") || b3.BuildSingleHeader(sc) != tt.want {
-			t.Errorf("%s: got %q, %v, want %q", name, b3.BuildSingleHeader(sc), ok, tt.want)
-		}
-	}
-	t.Run("stock", func(t *testing.T) {
-		defer func() {
-			if recover() == nil {
-				t.Error("zipkin-go's parser does not panic any more")
-			}
-		}()
-		_, _ = b3.ParseSingleHeader("463ac35c9f6413ad48485a3953bb6124-a2fb")
-	})
-}
-
-func FuzzB3(f *testing.F) {
-	f.Add("463ac35c9f6413ad48485a3953bb6124-a2fb4a1d1a96d312-1-0020000000000001", "", "", "", "", "")
-	f.Add("", "463ac35c9f6413ad48485a3953bb6124", "a2fb4a1d1a96d312", "0020000000000001", "1", "1")
-	f.Fuzz(func(t *testing.T, single, trace, span, parent, sampled, flags string) {
-		h := map[string]string{b3Single: single, b3TraceID: trace, b3SpanID: span, b3ParentID: parent, b3Sampled: sampled, b3Flags: flags}
-		sc, ok := ExtractB3From(func(key string) string { return h[key] })
-		if !ok {
-			return
-		}
-		// What was understood survives the next hop.
-		out := map[string]string{}
-		InjectB3To(sc, func(key, value string) { out[key] = value })
-		again, ok := ExtractB3From(func(key string) string { return out[key] })
-		if !ok || b3.BuildSingleHeader(again) != b3.BuildSingleHeader(sc) {
-			t.Errorf("%+v became %+v", sc, again)
-		}
-	})
-}
-
 func TestInjectB3KeepsOtherMetadata(t *testing.T) {
 	r := new(spans)
 	span, ctx := tracerTo(t, r, zipkin.AlwaysSample).StartSpanFromContext(t.Context(), "x")
@@ -279,7 +214,7 @@ func TestInjectB3KeepsOtherMetadata(t *testing.T) {
 		if v := md.Get("idempotency-key"); len(v) != 1 || v[0] != "k1" {
 			t.Errorf("other metadata %v", v)
 		}
-		if sc, ok := ExtractB3From(lastOf(md)); !ok || sc.TraceID != span.Context().TraceID {
+		if sc, ok := b3.Extract(lastOf(md)); !ok || sc.TraceID != span.Context().TraceID {
 			t.Errorf("the context got lost: %v", md)
 		}
 		return errBoom

@@ -6,8 +6,9 @@ import (
 
 	"github.com/openzipkin/zipkin-go"
 	"github.com/openzipkin/zipkin-go/model"
-	"github.com/openzipkin/zipkin-go/propagation/b3"
+	zipkinb3 "github.com/openzipkin/zipkin-go/propagation/b3"
 
+	"github.com/kitmesh/kitmesh/middleware/b3"
 	"github.com/kitmesh/kitmesh/services/fault"
 )
 
@@ -34,18 +35,18 @@ func (c *Client) startProducer(ctx context.Context, stream string) messageSpan {
 	}
 	sc := parent.Context()
 	if c.opts.Tracer == nil || !sampled(sc) {
-		return messageSpan{b3: b3.BuildSingleHeader(sc)}
+		return messageSpan{b3: zipkinb3.BuildSingleHeader(sc)}
 	}
 	span := c.opts.Tracer.StartSpan("append "+strings.ToLower(stream),
 		zipkin.Kind(model.Producer), zipkin.Parent(sc), zipkin.RemoteEndpoint(remote))
-	return messageSpan{span: span, b3: b3.BuildSingleHeader(span.Context())}
+	return messageSpan{span: span, b3: zipkinb3.BuildSingleHeader(span.Context())}
 }
 
 // startConsumer starts a CONSUMER span below the writer's, and returns a
 // context with it. Nothing is reported before finish.
 func (c *Client) startConsumer(ctx context.Context, name, header string) (context.Context, messageSpan) {
-	sc, ok := parseB3(header)
-	if c.opts.Tracer == nil || !ok {
+	sc, ok := b3.ParseSingle(header)
+	if c.opts.Tracer == nil || !ok || sc.ID == 0 {
 		return ctx, messageSpan{}
 	}
 	span := c.opts.Tracer.StartSpan("consume "+name,
@@ -75,22 +76,4 @@ func (s messageSpan) finish(err error) {
 
 func sampled(sc model.SpanContext) bool {
 	return sc.Debug || sc.Sampled != nil && *sc.Sampled
-}
-
-// parseB3 reads a b3 header that anybody may have written. The library's parser
-// indexes past the end of some malformed ones.
-func parseB3(header string) (sc model.SpanContext, ok bool) {
-	if header == "" {
-		return sc, false
-	}
-	defer func() {
-		if recover() != nil {
-			sc, ok = model.SpanContext{}, false
-		}
-	}()
-	parsed, err := b3.ParseSingleHeader(header)
-	if err != nil || parsed.TraceID.Empty() || parsed.ID == 0 {
-		return sc, false
-	}
-	return *parsed, true
 }

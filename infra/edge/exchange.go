@@ -13,6 +13,7 @@ import (
 	"github.com/openzipkin/zipkin-go/model"
 
 	"github.com/kitmesh/kitmesh/middleware"
+	"github.com/kitmesh/kitmesh/middleware/b3"
 	"github.com/kitmesh/kitmesh/services/fault"
 )
 
@@ -47,7 +48,7 @@ func exchangeFrom(ctx context.Context) *exchange {
 func begin(tracer *zipkin.Tracer, r *http.Request) (*exchange, context.Context) {
 	e := &exchange{name: spanName(r), start: time.Now()}
 	options := []zipkin.SpanOption{zipkin.Kind(model.Server)}
-	parent, known := middleware.ExtractB3From(r.Header.Get)
+	parent, known := b3.Extract(r.Header.Get)
 	if known {
 		options = append(options, zipkin.Parent(parent))
 	}

@@ -15,6 +15,7 @@ import (
 
 	"github.com/kitmesh/kitmesh/infra/mesh/target"
 	"github.com/kitmesh/kitmesh/middleware"
+	"github.com/kitmesh/kitmesh/middleware/b3"
 	"github.com/kitmesh/kitmesh/services/fault"
 )
 
@@ -144,7 +145,7 @@ func (t *tripper) request(own, try context.Context, r *http.Request, addr string
 		out.Body, _ = out.GetBody()
 	}
 	if span := zipkin.SpanFromContext(try); span != nil {
-		middleware.InjectB3To(span.Context(), out.Header.Set)
+		b3.Inject(span.Context(), out.Header.Set)
 	}
 	return out
 }

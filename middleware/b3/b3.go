@@ -1,0 +1,167 @@
+// Package b3 reads and writes Zipkin's trace context, B3, in headers and
+// metadata. It stands alone so that transports can use it, too.
+package b3
+
+import (
+	"slices"
+	"strconv"
+	"strings"
+
+	"github.com/openzipkin/zipkin-go/model"
+)
+
+// The names B3 travels under, lower case as gRPC wants them.
+const (
+	traceID  = "x-b3-traceid"
+	spanID   = "x-b3-spanid"
+	parentID = "x-b3-parentspanid"
+	sampled  = "x-b3-sampled"
+	flags    = "x-b3-flags"
+	single   = "b3"
+)
+
+// Extract reads a trace context through get, which returns "" for what
+// is absent. The single header wins over the many. Headers that break the
+// format are ignored as a whole: the trace starts anew, nothing fails.
+// (zipkin-go's own ParseSingleHeader panics on some of them.)
+func Extract(get func(key string) string) (model.SpanContext, bool) {
+	if v := get(single); v != "" {
+		if sc, ok := ParseSingle(v); ok {
+			return sc, true
+		}
+	}
+	return parse(get(traceID), get(spanID), get(parentID), get(sampled), get(flags))
+}
+
+// Inject writes sc through set in the many-header form. It writes nothing
+// for an empty context.
+func Inject(sc model.SpanContext, set func(key, value string)) {
+	if !sc.TraceID.Empty() && sc.ID != 0 {
+		set(traceID, TraceID(sc.TraceID))
+		set(spanID, hex16(uint64(sc.ID)))
+		if sc.ParentID != nil {
+			set(parentID, hex16(uint64(*sc.ParentID)))
+		}
+	}
+	switch {
+	case sc.Debug: // implies sampled, which is then not said
+		set(flags, "1")
+	case sc.Sampled != nil && *sc.Sampled:
+		set(sampled, "1")
+	case sc.Sampled != nil:
+		set(sampled, "0")
+	}
+}
+
+// ParseSingle reads {trace}-{span}[-{sampled}[-{parent}]] or {sampled} alone,
+// where sampled may be "d" for debug.
+func ParseSingle(v string) (model.SpanContext, bool) {
+	part := strings.Split(v, "-")
+	var trace, span, parent, sampled, flags string
+	switch len(part) {
+	case 1:
+		sampled = part[0]
+	case 2:
+		trace, span = part[0], part[1]
+	case 3:
+		trace, span, sampled = part[0], part[1], part[2]
+	case 4:
+		trace, span, sampled, parent = part[0], part[1], part[2], part[3]
+	default:
+		return model.SpanContext{}, false
+	}
+	if slices.Contains(part, "") {
+		return model.SpanContext{}, false
+	}
+	if sampled == "d" {
+		sampled, flags = "", "1"
+	}
+	return parse(trace, span, parent, sampled, flags)
+}
+
+// parse reads the values of the many headers.
+func parse(trace, span, parent, sampled, flags string) (sc model.SpanContext, ok bool) {
+	switch sampled {
+	case "1", "true", "True":
+		sc.Sampled = new(true)
+	case "0", "false", "False":
+		sc.Sampled = new(false)
+	case "":
+	default:
+		return model.SpanContext{}, false
+	}
+	if flags == "1" {
+		sc.Debug, sc.Sampled = true, nil
+	}
+	if trace == "" && span == "" && parent == "" {
+		return sc, sc.Debug || sc.Sampled != nil
+	}
+	if sc.TraceID, ok = parseTraceID(trace); !ok {
+		return model.SpanContext{}, false
+	}
+	id, ok := parseHex64(span)
+	if !ok || id == 0 {
+		return model.SpanContext{}, false
+	}
+	sc.ID = model.ID(id)
+	if parent != "" {
+		p, ok := parseHex64(parent)
+		if !ok || p == 0 {
+			return model.SpanContext{}, false
+		}
+		if p != id {
+			sc.ParentID = new(model.ID(p))
+		}
+	}
+	return sc, true
+}
+
+// parseTraceID reads 16 or 32 hex digits that are not all zero.
+func parseTraceID(s string) (id model.TraceID, ok bool) {
+	if len(s) == 32 {
+		if id.High, ok = parseHex64(s[:16]); !ok {
+			return model.TraceID{}, false
+		}
+		s = s[16:]
+	}
+	if id.Low, ok = parseHex64(s); !ok {
+		return model.TraceID{}, false
+	}
+	return id, !id.Empty()
+}
+
+// parseHex64 reads 16 hex digits; unlike strconv it takes no sign.
+func parseHex64(s string) (uint64, bool) {
+	if len(s) != 16 || s[0] == '+' || s[0] == '-' {
+		return 0, false
+	}
+	v, err := strconv.ParseUint(s, 16, 64)
+	return v, err == nil
+}
+
+const hexDigits = "0123456789abcdef"
+
+func putHex16(b []byte, v uint64) {
+	for i := 15; i >= 0; i-- {
+		b[i] = hexDigits[v&15]
+		v >>= 4
+	}
+}
+
+func hex16(v uint64) string {
+	var b [16]byte
+	putHex16(b[:], v)
+	return string(b[:])
+}
+
+// TraceID returns 16 or 32 hex digits: model.TraceID.String without fmt, since it
+// runs for every call.
+func TraceID(id model.TraceID) string {
+	if id.High == 0 {
+		return hex16(id.Low)
+	}
+	var b [32]byte
+	putHex16(b[:16], id.High)
+	putHex16(b[16:], id.Low)
+	return string(b[:])
+}

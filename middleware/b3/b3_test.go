@@ -1,0 +1,72 @@
+package b3
+
+import (
+	"testing"
+
+	zipkinb3 "github.com/openzipkin/zipkin-go/propagation/b3"
+)
+
+func TestB3(t *testing.T) {
+	const trace, span, parent = "463ac35c9f6413ad48485a3953bb6124", "a2fb4a1d1a96d312", "0020000000000001"
+	for name, tt := range map[string]struct {
+		h    map[string]string
+		want string // single header of the result; "" for none
+	}{
+		"multi":              {map[string]string{traceID: trace, spanID: span, parentID: parent, sampled: "1"}, trace + "-" + span + "-1-" + parent},
+		"multi, debug":       {map[string]string{traceID: trace, spanID: span, flags: "1", sampled: "0"}, trace + "-" + span + "-d"},
+		"multi, 64 bit":      {map[string]string{traceID: span, spanID: span, sampled: "0"}, span + "-" + span + "-0"},
+		"single":             {map[string]string{single: trace + "-" + span + "-1-" + parent}, trace + "-" + span + "-1-" + parent},
+		"single, short":      {map[string]string{single: trace + "-" + span}, trace + "-" + span},
+		"single, debug":      {map[string]string{single: trace + "-" + span + "-d"}, trace + "-" + span + "-d"},
+		"single, decision":   {map[string]string{single: "0"}, "0"},
+		"single wins":        {map[string]string{single: trace + "-" + span + "-1", traceID: parent, spanID: parent}, trace + "-" + span + "-1"},
+		"single broken":      {map[string]string{single: "what", traceID: trace, spanID: span}, trace + "-" + span},
+		"decision":           {map[string]string{sampled: "0"}, "0"},
+		"nothing":            {nil, ""},
+		"no span":            {map[string]string{traceID: trace, sampled: "1"}, ""},
+		"no trace":           {map[string]string{spanID: span}, ""},
+		"zero trace":         {map[string]string{traceID: "0000000000000000", spanID: span}, ""},
+		"zero span":          {map[string]string{traceID: trace, spanID: "0"}, ""},
+		"long trace":         {map[string]string{traceID: trace + "0", spanID: span}, ""},
+		"no hex":             {map[string]string{traceID: "xyz", spanID: span}, ""},
+		"sign":               {map[string]string{traceID: trace, spanID: "+1"}, ""},
+		"parent broken":      {map[string]string{traceID: trace, spanID: span, parentID: "xyz"}, ""},
+		"sampled broken":     {map[string]string{traceID: trace, spanID: span, sampled: "maybe"}, ""},
+		"single, 40 digits":  {map[string]string{single: trace + "a2fb4a1d"}, ""},
+		"single, many parts": {map[string]string{single: trace + "-" + span + "-1-" + parent + "-1"}, ""},
+		"single, dashes":     {map[string]string{single: "----"}, ""},
+		"single, cut span":   {map[string]string{single: "463ac35c9f6413ad48485a3953bb6124-a2fb"}, ""},
+	} {
+		sc, ok := Extract(func(key string) string { return tt.h[key] })
+		if ok != (tt.want != "") || zipkinb3.BuildSingleHeader(sc) != tt.want {
+			t.Errorf("%s: got %q, %v, want %q", name, zipkinb3.BuildSingleHeader(sc), ok, tt.want)
+		}
+	}
+	t.Run("stock", func(t *testing.T) {
+		defer func() {
+			if recover() == nil {
+				t.Error("zipkin-go's parser does not panic any more")
+			}
+		}()
+		_, _ = zipkinb3.ParseSingleHeader("463ac35c9f6413ad48485a3953bb6124-a2fb")
+	})
+}
+
+func FuzzB3(f *testing.F) {
+	f.Add("463ac35c9f6413ad48485a3953bb6124-a2fb4a1d1a96d312-1-0020000000000001", "", "", "", "", "")
+	f.Add("", "463ac35c9f6413ad48485a3953bb6124", "a2fb4a1d1a96d312", "0020000000000001", "1", "1")
+	f.Fuzz(func(t *testing.T, one, trace, span, parent, decision, debug string) {
+		h := map[string]string{single: one, traceID: trace, spanID: span, parentID: parent, sampled: decision, flags: debug}
+		sc, ok := Extract(func(key string) string { return h[key] })
+		if !ok {
+			return
+		}
+		// What was understood survives the next hop.
+		out := map[string]string{}
+		Inject(sc, func(key, value string) { out[key] = value })
+		again, ok := Extract(func(key string) string { return out[key] })
+		if !ok || zipkinb3.BuildSingleHeader(again) != zipkinb3.BuildSingleHeader(sc) {
+			t.Errorf("%+v became %+v", sc, again)
+		}
+	})
+}
