@@ -62,7 +62,7 @@ func newLoadCommand() *cobra.Command {
 	flags.DurationVar(&o.CheckoutDeadline, "checkout-deadline", 3*time.Second, "how long a buying customer waits")
 	flags.BoolVar(&o.IncludeLimited, "limited", false, "order limited and sold out products too")
 	flags.BoolVar(&o.VerifyOrders, "verify-orders", false, "read every acknowledged order back after the run")
-	flags.StringVar(&f.history, "history", "", "write one JSON line per request to this file, for kitmesh audit")
+	flags.StringVar(&f.history, "history", "", "write one JSON line per request to this file, for audits")
 	flags.Float64Var(&f.minSuccess, "min-success", 0, "fail when the share of successes (0 to 1) is below")
 	addOutput(cmd)
 	return cmd
