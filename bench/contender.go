@@ -1,0 +1,122 @@
+package main
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"slices"
+	"time"
+)
+
+const (
+	service = "catalog"
+	sku     = "tea"
+	// deadline is what every caller gives every call: it costs raw gRPC the
+	// same allocations as everybody else.
+	deadline = time.Second
+)
+
+// op is one call of catalog.Get, answered with the product's SKU.
+type op func(ctx context.Context) (sku string, err error)
+
+// contender is one way to call.
+type contender struct {
+	name string // of its bench line
+	what string // in words, for the table
+	call op
+	stop func()
+}
+
+// field is everything that takes part in a run.
+type field struct {
+	raw        contender
+	contenders []contender
+}
+
+// line brings up all contenders, or the one of that name beside raw gRPC.
+func line(f *fleet, only string) (*field, error) {
+	makers := []struct {
+		name string
+		make func(f *fleet, name string) (contender, error)
+	}{
+		{"raw_again", rawAgain},
+		{"kitmesh_client", kitmeshClient},
+		{"kitmesh_both_0pct", kitmeshBoth(0)},
+		{"kitmesh_both_1pct", kitmeshBoth(0.01)},
+		{"kitmesh_both_100pct", kitmeshBoth(1)},
+		{"gokit_client", gokitClient},
+		{"gokit_both_0pct", gokitBoth(0)},
+		{"gokit_both", gokitBoth(0.01)},
+		{"gokit_both_100pct", gokitBoth(1)},
+		{"kratos_client", kratosClient},
+		{"gozero_client", gozeroClient},
+	}
+	raw, err := newRaw(f, "raw")
+	if err != nil {
+		return nil, err
+	}
+	l := &field{raw: raw}
+	for _, m := range makers {
+		if only != "" && m.name != only {
+			continue
+		}
+		c, err := m.make(f, m.name)
+		if err != nil {
+			l.close()
+			return nil, fmt.Errorf("%s: %w", m.name, err)
+		}
+		l.contenders = append(l.contenders, c)
+	}
+	if len(l.contenders) == 0 {
+		l.close()
+		return nil, fmt.Errorf("no contender is called %q", only)
+	}
+	for _, c := range append(slices.Clone(l.contenders), l.raw) {
+		if err := c.warm(); err != nil {
+			l.close()
+			return nil, err
+		}
+	}
+	return l, nil
+}
+
+func (l *field) close() {
+	for _, c := range append(l.contenders, l.raw) {
+		if c.stop != nil {
+			c.stop()
+		}
+	}
+	*l = field{}
+}
+
+// warm connects to all servers and checks the answer.
+func (c contender) warm() error {
+	const calls = 500
+	for n := range calls {
+		ctx, cancel := context.WithTimeout(context.Background(), 5*time.Second)
+		got, err := c.call(ctx)
+		cancel()
+		if err == nil && got != sku {
+			err = fmt.Errorf("answered %q, want %q", got, sku)
+		}
+		if err != nil {
+			return fmt.Errorf("%s: call %d: %w", c.name, n+1, err)
+		}
+	}
+	return nil
+}
+
+// closers ends what a contender opened, last first.
+type closers []func() error
+
+func (c *closers) add(f func() error) { *c = append(*c, f) }
+
+func (c *closers) close() {
+	var errs []error
+	for _, f := range slices.Backward(*c) {
+		errs = append(errs, f())
+	}
+	if err := errors.Join(errs...); err != nil {
+		fmt.Println("closing:", err)
+	}
+}
