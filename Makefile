@@ -33,7 +33,7 @@ check: lint fresh ## what must hold before a commit, the tests aside: lint, vet,
 
 .PHONY: lint
 lint: bin/golangci-lint
-	$(GO) vet $(PACKAGES)
+	$(GO) vet -tags compose $(PACKAGES)
 	$(BIN)/golangci-lint run $(PACKAGES)
 	$(GO) test -count=1 .
 
@@ -45,6 +45,10 @@ fresh: generate
 .PHONY: generate
 generate: bin/buf bin/protoc-gen-go bin/protoc-gen-go-grpc ## write the generated files anew
 	PATH="$(BIN):$$PATH" $(BIN)/buf generate
+
+.PHONY: test-kill
+test-kill: build bin/consul ## the promises at full size: 200 requests/s, a minute per service, a kill every 2 s
+	KITMESH_TEST_KILL=1 $(GO) test -count=1 -timeout 30m -v -run TestMesh ./cmd/internal/meshtest
 
 .PHONY: test-browser
 test-browser: build bin/consul ## the trace page in Chromium, and Zipkin clients of other languages (Node 20, Chromium)

@@ -4,7 +4,6 @@ package main
 
 import (
 	"context"
-	"time"
 
 	"github.com/kitmesh/kitmesh/cmd/internal/app"
 	endpoints "github.com/kitmesh/kitmesh/endpoints/gateway"
@@ -27,7 +26,7 @@ func main() {
 			Pricing:   pricing{pricingtransport.Client(a.Client("pricing", guarded(a, "pricing", nil)))},
 			Inventory: inventory{inventorytransport.Client(a.Client("inventory", guarded(a, "inventory", nil)))},
 			Shipping:  shipping{shippingtransport.Client(a.Client("shipping", guarded(a, "shipping", nil)))},
-			Orders:    orders{orderstransport.Client(a.Client("orders", app.WithDeadline(10*time.Second)))},
+			Orders:    orders{orderstransport.Client(a.Client("orders"))},
 		}, gateway.Options{
 			Missed: func(ctx context.Context, part string, err error) {
 				a.Logger.DebugContext(ctx, "page without "+part, "error", err)

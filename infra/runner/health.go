@@ -38,16 +38,3 @@ func Health(ctx context.Context, consul string) (map[string]string, error) {
 	}
 	return health, nil
 }
-
-// forget deregisters an instance whose process has died, so that nobody is
-// sent to it until its successor registers. Errors are Consul's to repair:
-// the entry's own check takes it out too.
-func forget(ctx context.Context, consul, id string) {
-	req, err := http.NewRequestWithContext(ctx, http.MethodPut, consul+"/v1/agent/service/deregister/"+id, nil)
-	if err != nil {
-		return
-	}
-	if resp, err := http.DefaultClient.Do(req); err == nil {
-		_ = resp.Body.Close()
-	}
-}

@@ -7,6 +7,9 @@ import (
 	"strconv"
 	"strings"
 	"time"
+
+	"github.com/kitmesh/kitmesh/infra/mesh/consul"
+	"github.com/kitmesh/kitmesh/infra/mesh/registry"
 )
 
 // UpOptions say what to start. The zero value of a port is a free one.
@@ -147,8 +150,14 @@ func (p *plan) instance(service string, n int) (spec, error) {
 	id := instanceID(service, n)
 	s := spec{
 		name: id, service: service, path: filepath.Join(p.bin, service), version: "v1", zone: "local",
-		before: func(ctx context.Context) { forget(ctx, p.state.Consul, id) },
-		renew:  p.instancePorts,
+		before: func(ctx context.Context) {
+			// Nobody is sent to the dead one until its successor registers. Errors
+			// are Consul's to repair: the entry's own check takes it out too.
+			if client, err := consul.Client(p.state.Consul, ""); err == nil {
+				_ = registry.Forget(ctx, client, id)
+			}
+		},
+		renew: p.instancePorts,
 	}
 	return s, p.instancePorts(&s)
 }

@@ -13,7 +13,7 @@ type Options struct {
 	PricingTimeout  time.Duration // 250 ms
 	StockTimeout    time.Duration // 250 ms
 	ShippingTimeout time.Duration // 400 ms
-	OrdersTimeout   time.Duration // 10 s: a saga waits for the card provider
+	OrdersTimeout   time.Duration // 5 s: what takes longer is answered as pending
 	// Missed is told why a page goes out without one of its parts, for logs and
 	// metrics; it may be called concurrently.
 	Missed func(ctx context.Context, part string, err error)
@@ -42,7 +42,7 @@ func New(ports Ports, options Options) Service {
 		{&options.PricingTimeout, 250 * time.Millisecond},
 		{&options.StockTimeout, 250 * time.Millisecond},
 		{&options.ShippingTimeout, 400 * time.Millisecond},
-		{&options.OrdersTimeout, 10 * time.Second},
+		{&options.OrdersTimeout, 5 * time.Second},
 	} {
 		if *timeout.value <= 0 {
 			*timeout.value = timeout.instead

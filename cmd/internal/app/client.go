@@ -16,15 +16,13 @@ import (
 // ClientOption adjusts the ring around the calls to one service.
 type ClientOption func(*middleware.ClientRing)
 
-// WithDeadline bounds each call, its retries included; 5 s without it.
-func WithDeadline(d time.Duration) ClientOption {
-	return func(r *middleware.ClientRing) { r.Deadline = d }
-}
+// callDeadline bounds each call, its retries included.
+const callDeadline = 5 * time.Second
 
 // Client returns what makes the endpoints of a called service. Each is balanced,
 // broken and retried over the instances of the one target they share.
 func (a *App) Client(service string, opts ...ClientOption) rpc.Dialer {
-	ring := middleware.ClientRing{Target: service, Metrics: a.Metrics, Deadline: 5 * time.Second}
+	ring := middleware.ClientRing{Target: service, Metrics: a.Metrics, Deadline: callDeadline}
 	for _, set := range opts {
 		set(&ring)
 	}
@@ -40,7 +38,9 @@ func (a *App) join() {
 		Consul:    a.consul,
 		Discovery: discovery.Options{Logger: a.Logger},
 		Target: target.Options{
-			Tracer:  a.Tracer,
+			Tracer: a.Tracer,
+			// A hung instance costs a call half its time, not all of it.
+			Retry:   target.Retry{TryShare: 0.5},
 			Metrics: target.NewMetrics(a.registry),
 			Logger:  a.Logger,
 		},

@@ -5,8 +5,11 @@ import (
 	"flag"
 	"fmt"
 	"io"
+	"math"
 	"net"
+	"net/url"
 	"os"
+	"strconv"
 	"strings"
 	"time"
 
@@ -50,13 +53,13 @@ func parse(service string, args []string, env func(string) string, usage io.Writ
 	fs.StringVar(&c.Consul, "consul", "http://127.0.0.1:8500", "Consul `URL`")
 	fs.StringVar(&c.Broker, "broker", "nats://127.0.0.1:4222", "NATS JetStream `URL`")
 	fs.StringVar(&c.Zipkin, "zipkin", "", "Zipkin `URL`; empty reports nothing")
-	fs.StringVar(&c.Provider, "provider", "http://127.0.0.1:8090", "payment provider's `URL`, for payments")
+	fs.StringVar(&c.Provider, "provider", "http://127.0.0.1:9090", "payment provider's `URL`, for payments")
 	fs.Float64Var(&c.Sample, "sample", 1, "`share` of new traces to record, 0 to 1")
 	fs.StringVar(&c.LogLevel, "log-level", "info", "debug, info, warn or error")
 	fs.StringVar(&c.LogFormat, "log-format", "logfmt", "logfmt or json")
 	fs.DurationVar(&c.Work, "work", 0, "simulated service `time` of each request")
 	fs.IntVar(&c.Workers, "workers", 0, "`number` of requests worked on at once with --work; 0 is no bound")
-	fs.Float64Var(&c.RateLimit, "rate-limit", 0, "requests per `second` this instance accepts of each method; 0 is no limit")
+	fs.Float64Var(&c.RateLimit, "rate-limit", 0, "requests per `second` this instance accepts, all methods together; 0 is no limit")
 	fs.DurationVar(&c.TTL, "ttl", 800*time.Millisecond, "`time` without a heartbeat after which Consul calls the instance dead")
 	if err := fromEnvironment(fs, env); err != nil {
 		return c, err
@@ -97,22 +100,29 @@ func (c *Config) validate() error {
 		c.ID = c.Service + "-" + host
 	}
 	for _, a := range []struct{ flag, addr string }{{"rpc", c.RPC}, {"admin", c.Admin}} {
-		if _, _, err := net.SplitHostPort(a.addr); err != nil {
+		_, port, err := net.SplitHostPort(a.addr)
+		if _, e := strconv.ParseUint(port, 10, 16); err != nil || e != nil {
 			return fmt.Errorf("--%s %q is not HOST:PORT", a.flag, a.addr)
+		}
+	}
+	for _, u := range []struct{ flag, text string }{{"consul", c.Consul}, {"broker", c.Broker}, {"provider", c.Provider}, {"zipkin", c.Zipkin}} {
+		parsed, err := url.Parse(u.text)
+		if (u.flag != "zipkin" || u.text != "") && (err != nil || parsed.Scheme == "" || parsed.Host == "") {
+			return fmt.Errorf("--%s %q is not a URL such as http://host:port", u.flag, u.text)
 		}
 	}
 	if _, err := telemetry.NewLogger(io.Discard, c.LogLevel, c.LogFormat); err != nil {
 		return err
 	}
 	switch {
-	case c.Sample < 0 || c.Sample > 1:
+	case !(c.Sample >= 0 && c.Sample <= 1): // NaN is neither
 		return fmt.Errorf("--sample %v is outside 0 to 1", c.Sample)
 	case c.Work < 0:
 		return fmt.Errorf("--work %v is negative", c.Work)
 	case c.Workers < 0:
 		return fmt.Errorf("--workers %d is negative", c.Workers)
-	case c.RateLimit < 0:
-		return fmt.Errorf("--rate-limit %v is negative", c.RateLimit)
+	case !(c.RateLimit >= 0 && c.RateLimit <= math.MaxInt32):
+		return fmt.Errorf("--rate-limit %v is not a number of requests from 0 up", c.RateLimit)
 	case c.TTL < 100*time.Millisecond:
 		return fmt.Errorf("--ttl %v is under 100ms: a busy machine would be called dead", c.TTL)
 	}
