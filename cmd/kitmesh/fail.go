@@ -18,7 +18,7 @@ func newFailCommand() *cobra.Command {
 replaces the faults injected before; --clear removes all of them, of every instance
 SERVICE has.
 
-` + targetHelp,
+` + instanceHelp,
 		Example: "  kitmesh fail shipping/2 --rate 0.5\n  kitmesh fail shipping --clear",
 		Args:    cobra.ExactArgs(1),
 		RunE: func(cmd *cobra.Command, args []string) error {

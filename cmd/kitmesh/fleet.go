@@ -24,11 +24,15 @@ func openFleet(cmd *cobra.Command) (runner.Fleet, error) {
 }
 
 // partNames are what runs besides the services.
-var partNames = []string{"consul", "broker", "zipkin", "provider", "edge", "load", "console", "supervisor"}
+var partNames = []string{"consul", "broker", "zipkin", "provider", "edge", "load", "supervisor"}
 
-// targetHelp explains the argument of every command that hurts something.
-const targetHelp = `SERVICE picks one running instance (the one restarted least), SERVICE/N or SERVICE-N that
-one, SERVICE/all every one. Parts go by name: consul, broker, zipkin, provider, edge, load.`
+// instanceHelp explains the argument of every command that hurts an instance,
+// targetHelp of those that hurt parts as well.
+const (
+	instanceHelp = `SERVICE picks one running instance (the one restarted least), SERVICE/N or SERVICE-N that
+one, SERVICE/all every one.`
+	targetHelp = instanceHelp + ` Parts go by name: consul, broker, zipkin, provider, edge, load.`
+)
 
 // checkTarget refuses a name that cannot exist in any mesh.
 func checkTarget(arg string) error {

@@ -18,7 +18,7 @@ func newSlowCommand() *cobra.Command {
 		Long: `Delay every answer of an instance, until --clear or its next restart. It replaces the
 faults injected before; --clear removes all of them, of every instance SERVICE has.
 
-` + targetHelp,
+` + instanceHelp,
 		Example: "  kitmesh slow pricing/1 --latency 200ms\n  kitmesh slow pricing --clear",
 		Args:    cobra.ExactArgs(1),
 		RunE: func(cmd *cobra.Command, args []string) error {

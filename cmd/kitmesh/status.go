@@ -18,7 +18,7 @@ func newStatusCommand() *cobra.Command {
 		Use:   "status",
 		Short: "Show what runs and how it is",
 		Long: `Show every instance (process, address, health in Consul, restarts, memory), every part,
-the URLs, and the memory of all instances, the broker, Consul and the console together.
+the URLs, and the memory of all instances, the broker and Consul together.
 
 STATUS is running, paused, restarting or stopped; HEALTH is what Consul thinks.`,
 		Args: cobra.NoArgs,
@@ -52,7 +52,7 @@ type status struct {
 
 // budgeted are the parts that count against the memory promise (1 GB with all
 // instances); Zipkin's JVM and the load are not the mesh's.
-var budgeted = map[string]bool{"consul": true, "broker": true, "console": true}
+var budgeted = map[string]bool{"consul": true, "broker": true}
 
 func newStatus(ctx context.Context, state runner.State) status {
 	s := status{State: state}

@@ -188,7 +188,6 @@ func urls(state runner.State) []namedURL {
 	}
 	add("shop", state.Gateway, "/v1/products")
 	add("API docs", state.Gateway, "/docs")
-	add("console", state.Console, "")
 	add("Consul", state.Consul, "/ui/")
 	add("Zipkin", state.Zipkin, "/zipkin/")
 	add("broker", state.Broker, "")

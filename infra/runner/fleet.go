@@ -12,7 +12,6 @@ import (
 type State struct {
 	Name      string     `json:"name"`
 	Gateway   string     `json:"gateway"` // the edge's URL, the shop's front door
-	Console   string     `json:"console,omitempty"`
 	Consul    string     `json:"consul"`
 	Zipkin    string     `json:"zipkin,omitempty"`
 	Broker    string     `json:"broker"`
