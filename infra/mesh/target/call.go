@@ -25,6 +25,7 @@ type progress struct {
 	not      tried         // members that were tried or refused the call
 	went     tried         // members that were tried
 	last     error         // of the last try
+	cold     bool          // the pick had no connection: its time says nothing
 	until    time.Duration // the end of the wait for the first set; 0 before it began
 	panicked bool
 }
@@ -100,6 +101,7 @@ func (t *Target) choose(ctx context.Context, p *progress) (*Member, permit, erro
 			p.not.add(m) // another caller's probe is under way
 			continue
 		}
+		p.cold = level != fit
 		return m, permit{allowed, err == nil}, nil
 	}
 	return nil, permit{}, t.nobody(p, t.set.Load())
@@ -141,7 +143,7 @@ func (t *Target) once(ctx context.Context, p *progress, m *Member, pass permit) 
 		tryCtx, cancel = context.WithTimeout(tryCtx, d)
 		defer cancel()
 	}
-	returned := false
+	start, returned := t.now(), false
 	defer func() {
 		if !returned {
 			err = errPanicked
@@ -160,16 +162,34 @@ func (t *Target) once(ctx context.Context, p *progress, m *Member, pass permit) 
 		err = classify(ctx, tryCtx, t.opts.Service, instance.ID, err)
 	}
 	returned = true
+	t.book(ctx, p, m, start, err)
+	return err
+}
+
+// book notes what the outcome of a try that began at start says about the
+// member. Its time counts only where there was an answer over a connection that
+// stood before; a caller that left was at least that long without one.
+func (t *Target) book(ctx context.Context, p *progress, m *Member, start time.Duration, err error) {
+	now := t.now()
+	rtt, left := now-start, err != nil && ctx.Err() != nil
 	switch {
+	case err == nil:
+		m.answered()
 	case notSent(err):
 		m.failures.Add(1)
-		m.refused(t.now())
+		m.refused(now)
+		return
 	case fault.Blames(err):
 		m.failures.Add(1)
+		if !left {
+			rtt = max(rtt, t.opts.Balance.Penalty)
+		}
 	default:
 		m.answered()
 	}
-	return err
+	if !p.cold {
+		m.latency.observe(now, rtt, t.opts.Balance.Decay, left || fault.Blames(err))
+	}
 }
 
 // contain turns a panic into an error; the process has other calls to serve.

@@ -65,7 +65,7 @@ func TestOneConnectionPerInstance(t *testing.T) {
 	if a.Dialed.Load() != 1 || b.Dialed.Load() != 1 {
 		t.Errorf("%d and %d connections for 5 methods, want 1 each", a.Dialed.Load(), b.Dialed.Load())
 	}
-	if a.Calls.Load() < 50 || b.Calls.Load() < 50 {
+	if a.Calls.Load() == 0 || b.Calls.Load() == 0 { // how many is for their latency to say
 		t.Errorf("calls %d and %d, want both used", a.Calls.Load(), b.Calls.Load())
 	}
 	_ = x.Close()

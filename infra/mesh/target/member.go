@@ -30,10 +30,15 @@ type Member struct {
 	picks    atomic.Uint64
 	failures atomic.Uint64 // tries that ended with the instance to blame
 
+	latency latency
+	since   atomic.Int64 // of the slow start, since the target's start; 0: none
+
 	// A refused connection is evidence of the caller's own: the member is left
 	// alone for a growing time. It matters where no gRPC connection tells.
 	refusals     atomic.Int32
 	refusedUntil atomic.Int64 // nanoseconds since the target's start
+
+	wasReady atomic.Bool // the connection has been ready before
 
 	retired atomic.Bool // no new calls; closed when the last one ends
 	ended   atomic.Bool // the connection was closed
@@ -44,8 +49,8 @@ type Member struct {
 func (t *Target) newMember(instance discovery.Instance) *Member {
 	m := &Member{target: t}
 	m.instance.Store(&instance)
-	m.breaker.Store(t.newBreaker(instance.ID))
-	m.link = newLink(instance.Addr, t.dialOptions, func() { m.refusedUntil.Store(0) })
+	m.breaker.Store(t.newBreaker(m, instance.ID))
+	m.link = newLink(instance.Addr, t.dialOptions, m.connected)
 	return m
 }
 
@@ -67,7 +72,9 @@ func (m *Member) InFlight() int { return int(m.inFlight.Load()) }
 func (m *Member) update(instance discovery.Instance) {
 	old := m.instance.Swap(&instance)
 	if old.Started != instance.Started {
-		m.breaker.Store(m.target.newBreaker(instance.ID))
+		m.breaker.Store(m.target.newBreaker(m, instance.ID))
+		m.latency.reset()
+		m.startSlowly()
 		m.refusals.Store(0)
 		m.refusedUntil.Store(0)
 		m.link.wake()
@@ -99,11 +106,6 @@ func (m *Member) fitness(now time.Duration) fitness {
 		_, _ = m.link.dial() // does not wait; a failure shows in the call
 	}
 	return warming
-}
-
-// cost compares fit members: calls in flight, by weight.
-func (m *Member) cost() float64 {
-	return float64(m.inFlight.Load()+1) / float64(m.instance.Load().Weight)
 }
 
 // acquire counts a call in, unless the member takes none any more.
@@ -155,6 +157,18 @@ func (m *Member) answered() {
 	if m.refusals.Load() != 0 {
 		m.refusals.Store(0)
 		m.refusedUntil.Store(0)
+		m.latency.reset()
+		m.startSlowly()
+	}
+}
+
+// connected notes that the connection became ready. Only a first one is no
+// return.
+func (m *Member) connected() {
+	m.refusedUntil.Store(0)
+	if m.wasReady.Swap(true) {
+		m.latency.reset()
+		m.startSlowly()
 	}
 }
 

@@ -22,6 +22,7 @@ type Options struct {
 	DialOptions []grpc.DialOption          // after, and so over, the Target's own
 	Breaker     middleware.BreakerSettings // of each instance; Name and OnChange are set here
 	Retry       Retry
+	Balance     Balance
 	Tracer      *zipkin.Tracer // a client span per try, B3 headers with each call; nil: neither
 	// PerTry wraps the endpoint of one method on one instance further, inside
 	// the breaker and the span. Nil wraps nothing.
@@ -32,6 +33,35 @@ type Options struct {
 	// FirstWait is how long a call waits for the first set of instances after
 	// start-up; 100 ms if 0.
 	FirstWait time.Duration
+}
+
+// Balance says how an instance is chosen; the zero value is usable: the better
+// of two random instances, by latency and calls in flight.
+type Balance struct {
+	LeastRequest bool // latency does not count, only the calls in flight
+	// Decay is how slowly shorter answers make up for a longer one: after Decay
+	// a third of the difference is left. 10 s if 0.
+	Decay time.Duration
+	// Penalty is the least time that a failed try counts as, so that an instance
+	// that fails fast does not look like a fast one; 250 ms if 0.
+	Penalty time.Duration
+	// SlowStart is how long an instance that is new or back takes to get its
+	// whole share of the traffic, a tenth of it at first. 2 s if 0; negative
+	// means at once.
+	SlowStart time.Duration
+}
+
+func (b Balance) withDefaults() Balance {
+	if b.Decay <= 0 {
+		b.Decay = 10 * time.Second
+	}
+	if b.Penalty <= 0 {
+		b.Penalty = 250 * time.Millisecond
+	}
+	if b.SlowStart == 0 {
+		b.SlowStart = 2 * time.Second
+	}
+	return b
 }
 
 // Retry says when a failed try is repeated; the zero value is usable. Only
@@ -69,6 +99,7 @@ func (o Options) withDefaults() Options {
 		o.FirstWait = 100 * time.Millisecond
 	}
 	o.Retry = o.Retry.withDefaults()
+	o.Balance = o.Balance.withDefaults()
 	return o
 }
 

@@ -11,10 +11,11 @@ const draws = 6
 
 // set is what calls pick from: an immutable view that updates replace.
 type set struct {
-	members []*Member
-	ready   bool          // discovery has answered
-	err     error         // while not ready: why not
-	changed chan struct{} // closed when a newer set exists
+	members  []*Member
+	heaviest int           // weight of the members
+	ready    bool          // discovery has answered
+	err      error         // while not ready: why not
+	changed  chan struct{} // closed when a newer set exists
 }
 
 // tried are the members that a call must not go to again.
@@ -34,43 +35,78 @@ func (t *tried) has(m *Member) bool {
 	return slices.Contains(t.list[:t.n], m)
 }
 
-// pick chooses the less loaded of two random fit members that were not tried:
-// its cost does not grow with the set, and callers that do not know of each
-// other do not herd. Where chance finds no fit one, all are looked at.
+// order draws members at random: small sets without repetition, so that all of
+// them are seen, large ones with, so that a draw costs the same.
+type order struct {
+	n    int
+	k    int
+	list [draws]uint8
+}
+
+func (o *order) next() int {
+	if o.n > draws {
+		return rand.IntN(o.n)
+	}
+	if o.k == 0 {
+		o.list = [draws]uint8{0, 1, 2, 3, 4, 5}
+	}
+	j := o.k + rand.IntN(o.n-o.k)
+	o.list[o.k], o.list[j] = o.list[j], o.list[o.k]
+	o.k++
+	return int(o.list[o.k-1])
+}
+
+// pick chooses the better of two random fit members that were not tried: its
+// cost does not grow with the set, and callers that do not know of each other do
+// not herd. Members are drawn by their share of the traffic; one that lost the
+// draw is still better than none. Where chance finds no fit one, all are looked
+// at.
 func (s *set) pick(not *tried, now time.Duration) (*Member, fitness) {
 	n := len(s.members)
 	if n == 0 {
 		return nil, hopeless
 	}
-	var first *Member
-	for range draws {
-		m := s.members[rand.IntN(n)]
-		if m == first || not.has(m) || m.fitness(now) != fit {
+	var first, spare *Member
+	var one, spared choice
+	o := order{n: n}
+	for range min(n, draws) {
+		m := s.members[o.next()]
+		if m == first || m == spare || not.has(m) || m.fitness(now) != fit {
+			continue
+		}
+		c := m.choice(now)
+		if c.share < float64(s.heaviest) && rand.Float64()*float64(s.heaviest) >= c.share {
+			if spare == nil || c.less(spared) {
+				spare, spared = m, c
+			}
 			continue
 		}
 		if first == nil {
-			first = m
+			first, one = m, c
 			continue
 		}
-		if m.cost() < first.cost() {
+		if c.less(one) {
 			first = m
 		}
 		return first, fit
 	}
-	if first != nil {
-		return first, fit
+	switch {
+	case first == nil && spare == nil:
+		return s.scan(not, now)
+	case first == nil || spare != nil && spared.less(one):
+		return spare, fit
 	}
-	return s.scan(not, now)
+	return first, fit
 }
 
-// scan finds the least loaded of the fittest members. When only hopeless ones
-// are left the call panics, in Envoy's sense: one that may well fail is better
-// than none. Behind an open breaker that is one call at a time, so that a
-// dependency that hangs costs the others no time and one that recovers is found
-// at once.
+// scan finds the best of the fittest members. When only hopeless ones are left
+// the call panics, in Envoy's sense: one that may well fail is better than none.
+// Behind an open breaker that is one call at a time, so that a dependency that
+// hangs costs the others no time and one that recovers is found at once.
 func (s *set) scan(not *tried, now time.Duration) (best *Member, level fitness) {
 	n := len(s.members)
 	offset := rand.IntN(n)
+	var least choice
 	for i := range n {
 		m := s.members[(i+offset)%n]
 		if not.has(m) {
@@ -80,8 +116,9 @@ func (s *set) scan(not *tried, now time.Duration) (best *Member, level fitness) 
 		if f == hopeless && m.inFlight.Load() > 0 && !m.breaker.Load().Ready() {
 			continue
 		}
-		if best == nil || f > level || f == level && m.cost() < best.cost() {
-			best, level = m, f
+		c := m.choice(now)
+		if best == nil || f > level || f == level && c.less(least) {
+			best, level, least = m, f, c
 		}
 	}
 	return best, level

@@ -100,8 +100,12 @@ func (t *Target) apply(snap *discovery.Snapshot) {
 		} else {
 			m = t.newMember(instance)
 			t.enter(m)
+			if old.ready { // nobody is new to a caller that has just started
+				m.startSlowly()
+			}
 		}
 		next.members = append(next.members, m)
+		next.heaviest = max(next.heaviest, instance.Weight)
 	}
 	t.replace(next)
 	t.metrics.instances.Set(float64(len(next.members)))
@@ -159,10 +163,13 @@ func (t *Target) ended(m *Member) {
 
 // newBreaker returns a breaker for an instance that tells the metrics and the
 // log when it changes.
-func (t *Target) newBreaker(instance string) *middleware.Breaker {
+func (t *Target) newBreaker(m *Member, instance string) *middleware.Breaker {
 	s := t.opts.Breaker
 	s.Name = instance
 	s.OnChange = func(name, from, to string) {
+		if to == middleware.Closed {
+			m.startSlowly()
+		}
 		t.metrics.transition(name, to)
 		t.log.Info("breaker changed", "instance", name, "from", from, "to", to)
 	}
