@@ -103,6 +103,7 @@ func (m *mesh) edges() error {
 	for _, want := range []string{
 		"edge → gateway", "gateway → catalog", "gateway → pricing", "gateway → inventory", "gateway → shipping", "gateway → orders",
 		"orders → pricing", "orders → inventory", "orders → payments", "orders → shipping", "shipping → pricing",
+		"payments → provider", "orders → nats", "inventory → nats", "payments → nats", "shipping → nats", "nats → shipping",
 	} {
 		if !has[want] {
 			err = errors.Join(err, fmt.Errorf("no edge %s", want))
