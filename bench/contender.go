@@ -33,30 +33,32 @@ type field struct {
 	contenders []contender
 }
 
+// entrants are all contenders by the names of their bench lines.
+var entrants = []struct {
+	name string
+	make func(*fleet, string) (contender, error)
+}{
+	{"raw_again", rawAgain},
+	{"kitmesh_client", kitmeshClient},
+	{"kitmesh_both_0pct", kitmeshBoth(0)},
+	{"kitmesh_both_1pct", kitmeshBoth(0.01)},
+	{"kitmesh_both_100pct", kitmeshBoth(1)},
+	{"gokit_client", gokitClient},
+	{"gokit_both_0pct", gokitBoth(0)},
+	{"gokit_both", gokitBoth(0.01)},
+	{"gokit_both_100pct", gokitBoth(1)},
+	{"kratos_client", kratosClient},
+	{"gozero_client", gozeroClient},
+}
+
 // line brings up all contenders, or the one of that name beside raw gRPC.
 func line(f *fleet, only string) (*field, error) {
-	makers := []struct {
-		name string
-		make func(f *fleet, name string) (contender, error)
-	}{
-		{"raw_again", rawAgain},
-		{"kitmesh_client", kitmeshClient},
-		{"kitmesh_both_0pct", kitmeshBoth(0)},
-		{"kitmesh_both_1pct", kitmeshBoth(0.01)},
-		{"kitmesh_both_100pct", kitmeshBoth(1)},
-		{"gokit_client", gokitClient},
-		{"gokit_both_0pct", gokitBoth(0)},
-		{"gokit_both", gokitBoth(0.01)},
-		{"gokit_both_100pct", gokitBoth(1)},
-		{"kratos_client", kratosClient},
-		{"gozero_client", gozeroClient},
-	}
 	raw, err := newRaw(f, "raw")
 	if err != nil {
 		return nil, err
 	}
 	l := &field{raw: raw}
-	for _, m := range makers {
+	for _, m := range entrants {
 		if only != "" && m.name != only {
 			continue
 		}
@@ -89,10 +91,12 @@ func (l *field) close() {
 	*l = field{}
 }
 
+// warmCalls are enough to connect to all servers and to grow what grows with use.
+const warmCalls = 600
+
 // warm connects to all servers and checks the answer.
 func (c contender) warm() error {
-	const calls = 500
-	for n := range calls {
+	for n := range warmCalls {
 		ctx, cancel := context.WithTimeout(context.Background(), 5*time.Second)
 		got, err := c.call(ctx)
 		cancel()

@@ -17,6 +17,8 @@ import (
 	"github.com/prometheus/client_golang/prometheus"
 	"golang.org/x/time/rate"
 	"google.golang.org/grpc"
+	"google.golang.org/grpc/health"
+	healthpb "google.golang.org/grpc/health/grpc_health_v1"
 
 	endpoints "github.com/kitmesh/kitmesh/endpoints/catalog"
 	"github.com/kitmesh/kitmesh/infra/mesh/target"
@@ -73,15 +75,17 @@ func serveSink(open *closers) (addr string, err error) {
 	return l.Addr().String(), nil
 }
 
-func serveKinds(zipkin string, open *closers) (map[string]string, error) {
+// serveKinds serves every kind with these options more.
+func serveKinds(zipkin string, open *closers, more ...grpc.ServerOption) (map[string]string, error) {
 	addrs := map[string]string{}
-	for kind, make := range map[string]func(string, *closers) (*grpc.Server, error){
+	for kind, newServer := range map[string]func(string, *closers, []grpc.ServerOption) (*grpc.Server, error){
 		plain: plainServer, kitmeshRing: kitmeshServer, gokitRing: gokitServer,
 	} {
-		s, err := make(zipkin, open)
+		s, err := newServer(zipkin, open, append(target.ServerOptions(), more...))
 		if err != nil {
 			return nil, err
 		}
+		healthpb.RegisterHealthServer(s, health.NewServer()) // Kratos watches it
 		l, err := net.Listen("tcp", "127.0.0.1:0")
 		if err != nil {
 			return nil, err
@@ -103,8 +107,8 @@ func (plainCatalog) Get(_ context.Context, r *catalogpb.GetRequest) (*catalogpb.
 	}, nil
 }
 
-func plainServer(string, *closers) (*grpc.Server, error) {
-	s := grpc.NewServer(target.ServerOptions()...)
+func plainServer(_ string, _ *closers, opts []grpc.ServerOption) (*grpc.Server, error) {
+	s := grpc.NewServer(opts...)
 	catalogpb.RegisterCatalogServer(s, plainCatalog{})
 	return s, nil
 }
@@ -118,7 +122,7 @@ func (kitmeshCatalog) Get(_ context.Context, r catalog.GetRequest) (catalog.Prod
 }
 
 // kitmeshServer wears the ring that cmd/internal/app gives every service.
-func kitmeshServer(zipkin string, open *closers) (*grpc.Server, error) {
+func kitmeshServer(zipkin string, open *closers, opts []grpc.ServerOption) (*grpc.Server, error) {
 	tracer, err := kitmeshTracer(zipkin, service, 0, open) // the caller decides what is sampled
 	if err != nil {
 		return nil, err
@@ -129,7 +133,7 @@ func kitmeshServer(zipkin string, open *closers) (*grpc.Server, error) {
 		Deadline: 15 * time.Second, Faults: &middleware.Faults{},
 		Limit: middleware.Limit(1e9, 1e9),
 	}
-	s := grpc.NewServer(append(target.ServerOptions(),
+	s := grpc.NewServer(append(opts,
 		grpc.UnaryInterceptor(middleware.ExtractB3()),
 		grpc.NumStreamWorkers(16))...)
 	transport.Register(s, endpoints.New(kitmeshCatalog{}, ring.Wrap))
@@ -150,7 +154,7 @@ func (c gokitCatalog) Get(ctx context.Context, r *catalogpb.GetRequest) (*catalo
 }
 
 // gokitServer is a kitgrpc server with a limiter and Zipkin.
-func gokitServer(zipkin string, open *closers) (*grpc.Server, error) {
+func gokitServer(zipkin string, open *closers, opts []grpc.ServerOption) (*grpc.Server, error) {
 	tracer, err := gokitTracer(zipkin, "catalog-gokit", 0, open)
 	if err != nil {
 		return nil, err
@@ -160,7 +164,7 @@ func gokitServer(zipkin string, open *closers) (*grpc.Server, error) {
 			SKU: r.(getRequest).SKU, Name: teaName, Description: teaDescription, Category: teaCategory, WeightGrams: teaGrams,
 		}, nil
 	}
-	s := grpc.NewServer(target.ServerOptions()...)
+	s := grpc.NewServer(opts...)
 	catalogpb.RegisterCatalogServer(s, gokitCatalog{get: kitgrpc.NewServer(
 		ratelimit.NewErroringLimiter(rate.NewLimiter(1e9, 1e9))(get), decodeGet, encodeProduct,
 		kitzipkin.GRPCServerTrace(tracer))})
