@@ -72,12 +72,13 @@ func Wrap(c Code, cause error, format string, args ...any) error {
 // CodeOf returns the code of the outermost Error in err's chain. Context errors
 // count as Deadline and Canceled, anything else as Internal, nil as "".
 func CodeOf(err error) Code {
-	var e *Error
-	switch {
-	case err == nil:
-		return ""
-	case errors.As(err, &e):
+	if err == nil {
+		return "" // most calls end here; errors.As would cost them an allocation
+	}
+	if e, ok := errors.AsType[*Error](err); ok {
 		return e.Code
+	}
+	switch {
 	case errors.Is(err, context.DeadlineExceeded):
 		return Deadline
 	case errors.Is(err, context.Canceled):
@@ -132,12 +133,10 @@ func From(service string, err error) error {
 // OriginOf returns the service that err is the failure of, "" when it is the
 // answering instance's own.
 func OriginOf(err error) string {
-	var e *Error
-	for errors.As(err, &e) {
+	for e, ok := errors.AsType[*Error](err); ok; e, ok = errors.AsType[*Error](e.Cause) {
 		if e.Origin != "" {
 			return e.Origin
 		}
-		err = e.Cause
 	}
 	return ""
 }

@@ -184,3 +184,9 @@ func TestOrigin(t *testing.T) {
 		t.Error("nil has an origin")
 	}
 }
+
+func TestSuccessCostsNothing(t *testing.T) {
+	if n := testing.AllocsPerRun(100, func() { _, _ = fault.CodeOf(nil), fault.Blames(nil) }); n != 0 {
+		t.Errorf("asking about no error allocates %v times", n)
+	}
+}
