@@ -63,6 +63,10 @@ fuzz: ## every fuzz target for a few seconds (FUZZTIME=5s)
 		done; \
 	done
 
+.PHONY: bench
+bench: ## kitmesh beside raw gRPC, go-kit, Kratos and go-zero in one run, as ratios
+	cd bench && $(GO) run .
+
 .PHONY: images
 images: ## the image of the shop, with a container registry in reach
 	docker compose build
