@@ -26,6 +26,7 @@ type progress struct {
 	went     tried         // members that were tried
 	last     error         // of the last try
 	cold     bool          // the pick had no connection: its time says nothing
+	probe    time.Duration // the limit of a try that asks a suspect; 0: it is none
 	until    time.Duration // the end of the wait for the first set; 0 before it began
 	panicked bool
 }
@@ -46,6 +47,7 @@ var errPanicked = fault.New(fault.Canceled, "the call panicked")
 func (t *Target) Do(ctx context.Context, call Call, try func(ctx context.Context, in *Member) error) error {
 	t.budget.call()
 	p := progress{call: call, try: try}
+	p.not.once = !call.Idempotent
 	for {
 		m, permit, err := t.choose(ctx, &p)
 		if err != nil {
@@ -85,23 +87,29 @@ func (t *Target) choose(ctx context.Context, p *progress) (*Member, permit, erro
 	// Each round returns, or marks a member as not usable, or finds a newer set.
 	for range 2 * maxTries {
 		s := t.set.Load()
-		m, level := s.pick(&p.not, t.now())
+		now := t.now()
+		m, level := s.pick(&p.not, now)
 		if m == nil {
 			if s.ready || len(s.members) > 0 || !t.awaitFirst(ctx, p, s) {
 				return nil, permit{}, t.nobody(p, s)
 			}
 			continue
 		}
-		if !m.acquire() {
+		n := m.acquire(now)
+		if n == 0 {
 			continue // it retired meanwhile: the set is newer now
 		}
 		allowed, err := m.breaker.Load().Allow()
-		if err != nil && level != hopeless {
+		if err != nil && (level != hopeless || n > 1) {
 			m.release()
 			p.not.add(m) // another caller's probe is under way
 			continue
 		}
-		p.cold = level != fit
+		p.cold = level == hopeless || level == warming
+		p.probe = 0
+		if level == suspected && s.offersFit(m, now) {
+			p.probe = probeLimit(ctx, m)
+		}
 		return m, permit{allowed, err == nil}, nil
 	}
 	return nil, permit{}, t.nobody(p, t.set.Load())
@@ -138,7 +146,11 @@ func (t *Target) once(ctx context.Context, p *progress, m *Member, pass permit) 
 		Zone: instance.Zone, Version: instance.Version,
 		Breaker: m.breaker.Load().State(), Try: p.went.n,
 	})
-	if d := t.tryLimit(ctx, p.went.n); d > 0 {
+	d := t.tryLimit(ctx, p.went.n)
+	if p.probe > 0 && (d <= 0 || p.probe < d) {
+		d = p.probe
+	}
+	if d > 0 {
 		var cancel context.CancelFunc
 		tryCtx, cancel = context.WithTimeout(tryCtx, d)
 		defer cancel()
@@ -162,6 +174,9 @@ func (t *Target) once(ctx context.Context, p *progress, m *Member, pass permit) 
 		err = classify(ctx, tryCtx, t.opts.Service, instance.ID, err)
 	}
 	returned = true
+	if err == nil || tryCtx.Err() == nil && !notSent(err) {
+		m.heard(t.now())
+	}
 	t.book(ctx, p, m, start, err)
 	return err
 }
@@ -187,7 +202,7 @@ func (t *Target) book(ctx context.Context, p *progress, m *Member, start time.Du
 	default:
 		m.answered()
 	}
-	if !p.cold {
+	if !p.cold && !m.stall.suspect.Load() { // a silence is no measure of its answers
 		m.latency.observe(now, rtt, t.opts.Balance.Decay, left || fault.Blames(err))
 	}
 }
@@ -264,6 +279,16 @@ func (t *Target) backoff(n int, unsent bool) time.Duration {
 func (s *set) offers(not *tried) bool {
 	for _, m := range s.members {
 		if !not.has(m) {
+			return true
+		}
+	}
+	return false
+}
+
+// offersFit reports whether a call could go to a fit member other than m.
+func (s *set) offersFit(m *Member, now time.Duration) bool {
+	for _, other := range s.members[:min(len(s.members), 4*draws)] {
+		if other != m && other.fitness(now) == fit {
 			return true
 		}
 	}

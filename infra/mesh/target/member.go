@@ -31,6 +31,7 @@ type Member struct {
 	failures atomic.Uint64 // tries that ended with the instance to blame
 
 	latency latency
+	stall   stall
 	since   atomic.Int64 // of the slow start, since the target's start; 0: none
 
 	// A refused connection is evidence of the caller's own: the member is left
@@ -74,6 +75,7 @@ func (m *Member) update(instance discovery.Instance) {
 	if old.Started != instance.Started {
 		m.breaker.Store(m.target.newBreaker(m, instance.ID))
 		m.latency.reset()
+		m.clear("it restarted")
 		m.startSlowly()
 		m.refusals.Store(0)
 		m.refusedUntil.Store(0)
@@ -85,14 +87,18 @@ func (m *Member) update(instance discovery.Instance) {
 type fitness int
 
 const (
-	hopeless fitness = iota // refused, unreachable or with an open breaker
-	warming                 // not connected yet: a call may have to wait
+	hopeless  fitness = iota // refused, unreachable or with an open breaker
+	suspected                // holds calls and is silent
+	warming                  // not connected yet: a call may have to wait
 	fit
 )
 
 func (m *Member) fitness(now time.Duration) fitness {
 	if m.refusedUntil.Load() > int64(now) || !m.breaker.Load().Ready() {
 		return hopeless
+	}
+	if m.stalled(now) {
+		return suspected
 	}
 	if !m.target.speaksGRPC.Load() {
 		return fit
@@ -108,14 +114,18 @@ func (m *Member) fitness(now time.Duration) fitness {
 	return warming
 }
 
-// acquire counts a call in, unless the member takes none any more.
-func (m *Member) acquire() bool {
-	m.inFlight.Add(1)
+// acquire counts a call in and returns how many there are now; 0 when the member
+// takes none any more.
+func (m *Member) acquire(now time.Duration) int64 {
+	if m.inFlight.Load() == 0 {
+		m.quiet(now) // first, so that nobody sees a call in flight and an old time
+	}
+	n := m.inFlight.Add(1)
 	if m.retired.Load() {
 		m.release()
-		return false
+		return 0
 	}
-	return true
+	return n
 }
 
 // release counts a call out; the last one of a retired member closes it.
@@ -131,6 +141,7 @@ func (m *Member) release() {
 // consistent.
 func (m *Member) retire(drain time.Duration) {
 	m.retired.Store(true)
+	m.clear("it left")
 	if m.inFlight.Load() == 0 {
 		m.end()
 		return
@@ -168,6 +179,7 @@ func (m *Member) connected() {
 	m.refusedUntil.Store(0)
 	if m.wasReady.Swap(true) {
 		m.latency.reset()
+		m.clear("it reconnected")
 		m.startSlowly()
 	}
 }

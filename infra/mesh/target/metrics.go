@@ -12,6 +12,7 @@ type Metrics struct {
 	retries     *prometheus.CounterVec
 	transitions *prometheus.CounterVec
 	ejections   *prometheus.CounterVec
+	suspicions  *prometheus.CounterVec
 	instances   *prometheus.GaugeVec
 }
 
@@ -25,11 +26,12 @@ func NewMetrics(r prometheus.Registerer) *Metrics {
 		retries:     counter("kitmesh_client_retries_total", "Tries beyond the first.", "target"),
 		transitions: counter("kitmesh_breaker_transitions_total", "Changes of a breaker's state.", "target", "instance", "to"),
 		ejections:   counter("kitmesh_ejections_total", "Times an instance was taken out of rotation by its caller.", "target", "instance"),
+		suspicions:  counter("kitmesh_suspicions_total", "Times an instance held calls and was silent while others answered.", "target", "instance"),
 		instances: prometheus.NewGaugeVec(prometheus.GaugeOpts{
 			Name: "kitmesh_target_instances", Help: "Instances known to the caller.",
 		}, []string{"target"}),
 	}
-	r.MustRegister(m.retries, m.transitions, m.ejections, m.instances)
+	r.MustRegister(m.retries, m.transitions, m.ejections, m.suspicions, m.instances)
 	return m
 }
 
@@ -38,6 +40,7 @@ type bound struct {
 	retries    prometheus.Counter
 	instances  prometheus.Gauge
 	transition func(instance, to string)
+	suspect    func(instance string)
 }
 
 // bind of a nil Metrics counts into nothing, so that callers need not ask.
@@ -47,11 +50,13 @@ func (m *Metrics) bind(target string) bound {
 			retries:    prometheus.NewCounter(prometheus.CounterOpts{Name: "unused"}),
 			instances:  prometheus.NewGauge(prometheus.GaugeOpts{Name: "unused"}),
 			transition: func(string, string) {},
+			suspect:    func(string) {},
 		}
 	}
 	return bound{
 		retries:   m.retries.WithLabelValues(target),
 		instances: m.instances.WithLabelValues(target),
+		suspect:   func(instance string) { m.suspicions.WithLabelValues(target, instance).Inc() },
 		transition: func(instance, to string) {
 			m.transitions.WithLabelValues(target, instance, to).Inc()
 			if to == middleware.Open {

@@ -22,6 +22,7 @@ type set struct {
 type tried struct {
 	list [maxTries]*Member
 	n    int
+	once bool // the call must not be repeated: it is no probe
 }
 
 func (t *tried) add(m *Member) {
@@ -71,7 +72,12 @@ func (s *set) pick(not *tried, now time.Duration) (*Member, fitness) {
 	o := order{n: n}
 	for range min(n, draws) {
 		m := s.members[o.next()]
-		if m == first || m == spare || not.has(m) || m.fitness(now) != fit {
+		if m == first || m == spare || not.has(m) {
+			continue
+		}
+		if f := m.fitness(now); f == suspected && !not.once && m.probe(now) {
+			return m, suspected
+		} else if f != fit {
 			continue
 		}
 		c := m.choice(now)

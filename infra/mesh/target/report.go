@@ -31,6 +31,10 @@ type MemberReport struct {
 	InFlight int64  `json:"in_flight"`
 	Picks    uint64 `json:"picks"`
 	Failures uint64 `json:"failures"`
+	// EWMAMillis is the peak EWMA of the answers' times; 0 while unknown.
+	EWMAMillis float64 `json:"ewma_ms"`
+	Suspect    bool    `json:"suspect,omitempty"` // holds calls and is silent
+	SlowStart  float64 `json:"slow_start"`        // the part of its share that it gets now; 1: all
 }
 
 // Report tells what the Target knows now.
@@ -43,12 +47,15 @@ func (t *Target) Report() Report {
 	if source, ok := t.opts.Source.(interface{ Err() error }); ok && source.Err() != nil {
 		r.Trouble = source.Err().Error()
 	}
+	now := t.now()
 	for _, m := range s.members {
 		i := m.Instance()
 		r.Members = append(r.Members, MemberReport{
 			ID: i.ID, Addr: i.Addr, Version: i.Version, Zone: i.Zone, Weight: i.Weight, Doubted: i.Doubted,
 			State: m.stateName(), Breaker: m.breaker.Load().State(), InFlight: m.inFlight.Load(),
 			Picks: m.picks.Load(), Failures: m.failures.Load(),
+			EWMAMillis: float64(m.latency.estimate(now, m.inFlight.Load() == 0).Microseconds()) / 1000,
+			Suspect:    m.stall.suspect.Load(), SlowStart: m.ramp(now),
 		})
 	}
 	return r

@@ -25,6 +25,7 @@ type Target struct {
 	start       time.Time
 
 	set        atomic.Pointer[set]
+	pulse      pulse
 	speaksGRPC atomic.Bool // some method goes over gRPC: connections matter
 	slots      atomic.Int32
 	retries    atomic.Uint64

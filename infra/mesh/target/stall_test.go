@@ -1,0 +1,117 @@
+package target_test
+
+import (
+	"math/rand/v2"
+	"testing"
+	"testing/synctest"
+	"time"
+
+	"github.com/kitmesh/kitmesh/infra/mesh/target"
+)
+
+func suspects(x *target.Target) (ids []string) {
+	for _, m := range x.Report().Members {
+		if m.Suspect {
+			ids = append(ids, m.ID)
+		}
+	}
+	return ids
+}
+
+// One of three stops for ten seconds with calls in flight. It is suspect soon
+// (five times its slowest recent answer, here up to 100 ms), gets single calls
+// only, which go elsewhere in time, and is back after its first answer.
+func TestStoppedInstanceIsSuspected(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		begin := time.Now()
+		const from, to = 2 * time.Second, 12 * time.Second
+		const found = from + 550*time.Millisecond
+		f := newFleet(t, 3, 4, target.Options{}, func(id string) (time.Duration, error) {
+			took := around(10 * time.Millisecond)
+			if at := time.Since(begin); id == "x-1" && at < to && at+took > from {
+				return to - at + took, nil
+			}
+			return took, nil
+		})
+		f.run(t, 720, 30*time.Second)
+		during, late := 0, 0
+		for _, a := range f.tries {
+			if a.id == "x-1" && a.start >= from && a.start < to {
+				during++
+				if a.start > found {
+					late++
+				}
+			}
+		}
+		failed, after := 0, 0
+		for _, c := range f.calls {
+			if c.err != nil {
+				failed++
+				if c.start > found {
+					after++
+				}
+			}
+		}
+		t.Logf("%d tries of the stopped one, %d later; %d calls failed, %d later", during, late, failed, after)
+		if late > 10 || after > 0 || failed > 25 {
+			t.Errorf("%d tries of the stopped one later, %d calls failed, %d later; want at most 10, 25, 0", late, failed, after)
+		}
+		if ids := suspects(f.x); len(ids) > 0 {
+			t.Errorf("%v are suspect long after they returned", ids)
+		}
+		if share := f.share("x-1", to+7*time.Second); share < 0.2 {
+			t.Errorf("7 s after its return it gets %.1f %%, want about a third", 100*share)
+		}
+	})
+}
+
+// Nobody is suspect when instances are queued at nine tenths of what they can
+// do, and nobody is when all are silent.
+func TestQueuedAndAllSilentAreNotSuspected(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		begin := time.Now()
+		seen := 0
+		f := newFleet(t, 3, 4, target.Options{}, func(string) (time.Duration, error) {
+			if at := time.Since(begin); at > 5*time.Second && at < 5500*time.Millisecond {
+				return 5500*time.Millisecond - at, nil // the caller itself is starved
+			}
+			return time.Duration(float64(10*time.Millisecond) * (0.5 + rand.Float64())), nil
+		})
+		stop := make(chan struct{})
+		go func() {
+			for {
+				select {
+				case <-stop:
+					return
+				case <-time.After(time.Millisecond):
+					seen += len(suspects(f.x))
+				}
+			}
+		}()
+		f.run(t, 1080, 10*time.Second)
+		close(stop)
+		synctest.Wait()
+		if seen > 0 {
+			t.Errorf("queued instances were suspect for %d ms", seen)
+		}
+	})
+}
+
+// Never more than a third of the set is suspect: of two nobody, of three one.
+func TestAtMostAThirdIsSuspected(t *testing.T) {
+	for n, most := range map[int]int{2: 0, 3: 1, 6: 2} {
+		synctest.Test(t, func(t *testing.T) {
+			begin := time.Now()
+			f := newFleet(t, n, 1000, target.Options{}, func(id string) (time.Duration, error) {
+				if id != "x-1" && time.Since(begin) > time.Second {
+					return time.Minute, nil
+				}
+				return time.Millisecond, nil
+			})
+			f.run(t, 500, 1500*time.Millisecond)
+			if got := len(suspects(f.x)); got != most {
+				t.Errorf("%d of %d are suspect, want %d", got, n, most)
+			}
+		})
+	}
+}
