@@ -192,6 +192,7 @@ func init() {
 // of them notices and that every order they were told of exists once.
 func (m *mesh) underLoad(hurt func(ctx context.Context)) {
 	m.t.Helper()
+	eventually(m.t, 30*time.Second, "everybody is there", func() error { return m.allPassing(3) })
 	ctx, over := context.WithCancel(m.t.Context())
 	var out []byte
 	var err error
