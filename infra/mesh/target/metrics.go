@@ -14,6 +14,7 @@ type Metrics struct {
 	ejections   *prometheus.CounterVec
 	suspicions  *prometheus.CounterVec
 	instances   *prometheus.GaugeVec
+	gauges      *gauges
 }
 
 // NewMetrics registers the metrics with r and returns them. Registering twice
@@ -27,11 +28,12 @@ func NewMetrics(r prometheus.Registerer) *Metrics {
 		transitions: counter("kitmesh_breaker_transitions_total", "Changes of a breaker's state.", "target", "instance", "to"),
 		ejections:   counter("kitmesh_ejections_total", "Times an instance was taken out of rotation by its caller.", "target", "instance"),
 		suspicions:  counter("kitmesh_suspicions_total", "Times an instance held calls and was silent while others answered.", "target", "instance"),
+		gauges:      newGauges(),
 		instances: prometheus.NewGaugeVec(prometheus.GaugeOpts{
 			Name: "kitmesh_target_instances", Help: "Instances known to the caller.",
 		}, []string{"target"}),
 	}
-	r.MustRegister(m.retries, m.transitions, m.ejections, m.suspicions, m.instances)
+	r.MustRegister(m.retries, m.transitions, m.ejections, m.suspicions, m.instances, m.gauges)
 	return m
 }
 

@@ -6,6 +6,8 @@ import (
 	"testing/synctest"
 	"time"
 
+	"github.com/prometheus/client_golang/prometheus"
+
 	"github.com/kitmesh/kitmesh/infra/mesh/target"
 )
 
@@ -18,6 +20,22 @@ func suspects(x *target.Target) (ids []string) {
 	return ids
 }
 
+// sum adds up a metric over its labels.
+func sum(t *testing.T, r *prometheus.Registry, name string) (sum float64) {
+	families, err := r.Gather()
+	if err != nil {
+		t.Error(err)
+	}
+	for _, f := range families {
+		for _, m := range f.GetMetric() {
+			if f.GetName() == name {
+				sum += m.GetCounter().GetValue() + m.GetGauge().GetValue()
+			}
+		}
+	}
+	return sum
+}
+
 // One of three stops for ten seconds with calls in flight. It is suspect soon
 // (five times its slowest recent answer, here up to 100 ms), gets single calls
 // only, which go elsewhere in time, and is back after its first answer.
@@ -26,14 +44,28 @@ func TestStoppedInstanceIsSuspected(t *testing.T) {
 		begin := time.Now()
 		const from, to = 2 * time.Second, 12 * time.Second
 		const found = from + 550*time.Millisecond
-		f := newFleet(t, 3, 4, target.Options{}, func(id string) (time.Duration, error) {
+		registry := prometheus.NewRegistry()
+		f := newFleet(t, 3, 4, target.Options{Metrics: target.NewMetrics(registry)}, func(id string) (time.Duration, error) {
 			took := around(10 * time.Millisecond)
 			if at := time.Since(begin); id == "x-1" && at < to && at+took > from {
 				return to - at + took, nil
 			}
 			return took, nil
 		})
+		time.AfterFunc(from+2*time.Second, func() { // in the middle of it
+			if n := sum(t, registry, "kitmesh_member_suspect"); n != 1 || len(suspects(f.x)) != 1 {
+				t.Errorf("kitmesh_member_suspect sums to %v, the report shows %v; want one", n, suspects(f.x))
+			}
+		})
 		f.run(t, 720, 30*time.Second)
+		for name, want := range map[string][2]float64{
+			"kitmesh_suspicions_total": {1, 1}, "kitmesh_member_suspect": {0, 0},
+			"kitmesh_member_ewma_seconds": {0.005, 1}, "kitmesh_member_slow_start": {3, 3},
+		} {
+			if got := sum(t, registry, name); got < want[0] || got > want[1] {
+				t.Errorf("%s sums to %v, want %v to %v", name, got, want[0], want[1])
+			}
+		}
 		during, late := 0, 0
 		for _, a := range f.tries {
 			if a.id == "x-1" && a.start >= from && a.start < to {

@@ -59,6 +59,7 @@ func New(o Options) *Target {
 	}
 	t.set.Store(&set{changed: make(chan struct{})})
 	t.apply(o.Source.Snapshot())
+	o.Metrics.watch(t)
 	go func() {
 		defer close(t.done)
 		t.follow(ctx)
@@ -126,6 +127,7 @@ func (t *Target) replace(next *set) {
 func (t *Target) Close() error {
 	t.stop()
 	<-t.done
+	t.opts.Metrics.forget(t)
 	t.mu.Lock()
 	if t.closed != nil {
 		t.mu.Unlock()
