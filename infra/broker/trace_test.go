@@ -3,7 +3,10 @@ package broker_test
 import (
 	"context"
 	"testing"
+	"time"
 
+	kitnats "github.com/go-kit/kit/transport/nats"
+	"github.com/nats-io/nats.go"
 	"github.com/openzipkin/zipkin-go"
 	"github.com/openzipkin/zipkin-go/model"
 	"github.com/openzipkin/zipkin-go/reporter/recorder"
@@ -81,4 +84,40 @@ func TestTraceTravelsInHeaders(t *testing.T) {
 	if consumer.ParentID == nil || *consumer.ParentID != kinds[model.Producer][0].ID {
 		t.Error("the consumer's span is not below the producer's")
 	}
+}
+
+// Stock transport/nats sends the data of a message without its headers, so no
+// trace context can travel; TestTraceTravelsInHeaders shows ours.
+func TestStockPublisherDropsHeaders(t *testing.T) {
+	s, err := broker.Start(t.Context(), broker.ServerOptions{Dir: t.TempDir()})
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() { _ = s.Stop() })
+	nc, err := nats.Connect(s.URL())
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer nc.Close()
+	sub, err := nc.SubscribeSync("orders")
+	if err != nil {
+		t.Fatal(err)
+	}
+	publish := kitnats.NewPublisher(nc, "orders",
+		func(_ context.Context, m *nats.Msg, _ any) error {
+			m.Header, m.Data = nats.Header{"b3": {"1"}}, []byte("x")
+			return nil
+		},
+		func(context.Context, *nats.Msg) (any, error) { return nil, nil }, kitnats.PublisherTimeout(time.Second)).Endpoint()
+	done := make(chan struct{})
+	go func() { defer close(done); _, _ = publish(context.Background(), nil) }()
+	got, err := sub.NextMsg(5 * time.Second)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if got.Header.Get("b3") != "" {
+		t.Error("stock transport/nats sends headers now")
+	}
+	_ = got.Respond(nil)
+	<-done
 }
