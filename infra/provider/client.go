@@ -16,8 +16,8 @@ import (
 
 	"github.com/openzipkin/zipkin-go"
 	"github.com/openzipkin/zipkin-go/model"
-	"github.com/openzipkin/zipkin-go/propagation/b3"
 
+	"github.com/kitmesh/kitmesh/middleware/b3"
 	"github.com/kitmesh/kitmesh/services/fault"
 )
 
@@ -147,7 +147,7 @@ func (c *Client) startSpan(ctx context.Context, req *http.Request, op Op, try in
 	span, _ := c.opts.Tracer.StartSpanFromContext(ctx, "provider."+string(op), zipkin.Kind(model.Client),
 		zipkin.RemoteEndpoint(&model.Endpoint{ServiceName: serviceName}))
 	span.Tag("try", strconv.Itoa(try))
-	_ = b3.InjectHTTP(req)(span.Context()) // fails only for an empty context
+	b3.Inject(span.Context(), req.Header.Set)
 	return span
 }
 
