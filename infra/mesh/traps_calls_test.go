@@ -31,15 +31,20 @@ import (
 type balanced func(t *testing.T, max int, idempotent bool, instances ...endpoint.Endpoint) endpoint.Endpoint
 
 func ourBalanced(t *testing.T, max int, idempotent bool, instances ...endpoint.Endpoint) endpoint.Endpoint {
+	return ourTarget(t, target.Options{
+		Retry:   target.Retry{Max: max, Ratio: 1, TryShare: 0.4},
+		Breaker: middleware.BreakerSettings{OpenFor: time.Hour},
+	}, idempotent, instances...)
+}
+
+// ourTarget is a Target whose instances are the given endpoints.
+func ourTarget(t *testing.T, o target.Options, idempotent bool, instances ...endpoint.Endpoint) endpoint.Endpoint {
 	var known []discovery.Instance
 	for n := range instances {
 		known = append(known, discovery.Instance{Service: "x", ID: fmt.Sprint("x-", n), Addr: fmt.Sprint("127.0.0.1:", n+1)})
 	}
-	x := target.New(target.Options{
-		Service: "x", Source: discovery.NewStatic(known...),
-		Retry:   target.Retry{Max: max, Ratio: 1, TryShare: 0.4},
-		Breaker: middleware.BreakerSettings{OpenFor: time.Hour},
-	})
+	o.Service, o.Source = "x", discovery.NewStatic(known...)
+	x := target.New(o)
 	t.Cleanup(func() { _ = x.Close() })
 	call := target.Call{Method: "x.M", Idempotent: idempotent}
 	return func(ctx context.Context, request any) (response any, err error) {
