@@ -6,6 +6,7 @@ import (
 	"errors"
 	"net/http"
 	"net/http/httptest"
+	"runtime"
 	"strconv"
 	"strings"
 	"sync"
@@ -396,4 +397,54 @@ func TestHystrixStreamNeedsFlush(t *testing.T) {
 	if w.Code != http.StatusNotImplemented {
 		t.Errorf("status %d, want 501", w.Code)
 	}
+}
+
+// hystrixGoroutines counts what hystrix-go keeps running.
+func hystrixGoroutines() int {
+	buf := make([]byte, 8<<20)
+	return strings.Count(string(buf[:runtime.Stack(buf, true)]), ").Monitor(")
+}
+
+// hystrix-go's goroutines outlive everything, Flush included. A command per
+// instance, which is how go-kit's factories make breakers, adds some with each
+// instance that ever came by; a command per dependency has the same few.
+func TestHystrixGoroutinesAreFixed(t *testing.T) {
+	n := unique()
+	const instances = 50
+	grown := func(calls func()) int {
+		before := hystrixGoroutines()
+		calls()
+		hystrix.Flush()
+		return hystrixGoroutines() - before
+	}
+	if more := grown(func() {
+		var came []endpoint.Endpoint
+		pick := 0
+		balanced := func(ctx context.Context, request any) (any, error) {
+			pick++
+			return came[pick%len(came)](ctx, request)
+		}
+		guard := Hystrix(HystrixSettings{Name: "dependency" + n}, nil)
+		ring := ClientRing{Target: "x", Guard: func(string) endpoint.Middleware { return guard }}
+		for i := range instances {
+			came = append(came, fine)
+			if err := call(t, ring.Call("x.M"+strconv.Itoa(i), balanced)); err != nil {
+				t.Fatal(err)
+			}
+		}
+	}); more > 2 {
+		t.Errorf("%d goroutines for one dependency, want 2", more)
+	}
+
+	t.Run("stock", func(t *testing.T) {
+		more := grown(func() {
+			for i := range instances {
+				factory := circuitbreaker.Hystrix("stock-instance-" + strconv.Itoa(i) + n)
+				_ = call(t, factory(fine))
+			}
+		})
+		if more < instances {
+			t.Errorf("%d goroutines stay for %d instances: no trap any more", more, instances)
+		}
+	})
 }
