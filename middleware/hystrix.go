@@ -98,14 +98,15 @@ func Hystrix(s HystrixSettings, fallback Fallback) endpoint.Middleware {
 		SleepWindow:            int(max(s.SleepWindow.Milliseconds(), 1)),
 		RequestVolumeThreshold: s.RequestVolume,
 	})
-	h := &command{HystrixSettings: s, permits: make(chan struct{}, s.MaxConcurrent)}
+	h := &command{HystrixSettings: s, permits: make(chan struct{}, s.MaxConcurrent), figures: newFigures()}
+	enlist(h)
 	return func(next endpoint.Endpoint) endpoint.Endpoint {
 		return func(ctx context.Context, request any) (any, error) {
 			response, err := h.do(ctx, request, next)
 			if err == nil || fallback == nil || !replaceable(ctx, err) {
 				return response, err
 			}
-			s.Observe(FellBack)
+			h.seen(FellBack)
 			return fallback(ctx, request, err)
 		}
 	}
@@ -124,15 +125,23 @@ func replaceable(ctx context.Context, err error) bool {
 type command struct {
 	HystrixSettings
 	permits chan struct{} // one for each running call
+	figures *figures
+}
+
+// seen books an outcome.
+func (c *command) seen(o Outcome) {
+	c.figures.book(o)
+	c.Observe(o)
 }
 
 func (c *command) do(ctx context.Context, request any, next endpoint.Endpoint) (any, error) {
 	select {
 	case c.permits <- struct{}{}:
 	default:
-		c.Observe(Rejected)
+		c.seen(Rejected)
 		return nil, &fault.Error{Code: fault.Overloaded, Cause: ErrBulkhead, Message: c.Name + " has too many calls running; come back later"}
 	}
+	c.figures.busiest.UpdateMax(float64(len(c.permits)))
 	// A call that hystrix gave up on keeps its permit until it really ends:
 	// that is what a bulkhead is for. Cancelling makes it end soon.
 	callCtx, cancel := context.WithCancel(ctx)
@@ -140,15 +149,18 @@ func (c *command) do(ctx context.Context, request any, next endpoint.Endpoint) (
 	run := &execution{ctx: ctx, release: func() { <-c.permits }}
 	waitCtx, stop := patient(ctx)
 	defer stop()
+	begin := time.Now()
 	err := hystrix.DoC(waitCtx, c.Name, func(context.Context) error {
 		return run.run(callCtx, request, next)
 	}, nil)
-	run.abandon()
+	if !run.abandon() {
+		c.figures.ran(time.Since(begin))
+	}
 	// Only a bare CircuitError is hystrix's own; a wrapped one comes from a
 	// command further down and is the result of this call.
 	_, refused := err.(hystrix.CircuitError) //nolint:errorlint // the identity is the point
 	if r := run.result.Load(); r != nil && !refused {
-		c.Observe(outcomeOf(r.err))
+		c.seen(outcomeOf(r.err))
 		return r.response, r.err
 	}
 	if ctx.Err() != nil && !refused {
@@ -195,19 +207,19 @@ func outcomeOf(err error) Outcome {
 func (c *command) fault(err error) error {
 	switch {
 	case errors.Is(err, hystrix.ErrCircuitOpen):
-		c.Observe(ShortCircuited)
+		c.seen(ShortCircuited)
 		return &fault.Error{Code: fault.Unavailable, Cause: ErrOpen, RetryAfter: c.SleepWindow, Message: c.Name + " kept failing and is left alone for a moment"}
 	case errors.Is(err, hystrix.ErrMaxConcurrency):
-		c.Observe(Rejected)
+		c.seen(Rejected)
 		return &fault.Error{Code: fault.Overloaded, Cause: ErrBulkhead, Message: c.Name + " has too many calls running; come back later"}
 	case errors.Is(err, hystrix.ErrTimeout):
-		c.Observe(Timeout)
+		c.seen(Timeout)
 		return fault.Wrap(fault.Deadline, err, "%s did not answer within %v", c.Name, c.Timeout)
 	case errors.Is(err, context.Canceled):
-		c.Observe(Left)
+		c.seen(Left)
 		return left(err, "while "+c.Name+" was called")
 	}
-	c.Observe(Timeout)
+	c.seen(Timeout)
 	return left(err, "while "+c.Name+" was called")
 }
 
@@ -253,9 +265,11 @@ func (x *execution) run(ctx context.Context, request any, next endpoint.Endpoint
 // would not do: hystrix does not count a bare context.DeadlineExceeded.
 var errFailed = errors.New("the call failed")
 
-// abandon gives the permit back if the call never started.
-func (x *execution) abandon() {
-	if x.state.CompareAndSwap(0, 2) {
-		x.release()
+// abandon gives the permit back if the call never started, and reports that.
+func (x *execution) abandon() bool {
+	if !x.state.CompareAndSwap(0, 2) {
+		return false
 	}
+	x.release()
+	return true
 }

@@ -1,11 +1,8 @@
 package middleware
 
 import (
-	"bufio"
 	"context"
 	"errors"
-	"net/http"
-	"net/http/httptest"
 	"runtime"
 	"strconv"
 	"strings"
@@ -296,107 +293,6 @@ func TestHystrixAnswersAreTheCalls(t *testing.T) {
 		})
 	}
 	all.Wait()
-}
-
-// wrapped hides everything but http.ResponseWriter and Unwrap, as logging and
-// tracing middleware does.
-type wrapped struct{ http.ResponseWriter }
-
-func (w wrapped) Unwrap() http.ResponseWriter { return w.ResponseWriter }
-
-func behind(h http.Handler) http.Handler {
-	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) { h.ServeHTTP(wrapped{w}, r) })
-}
-
-func TestHystrixStream(t *testing.T) {
-	n := unique()
-	_ = call(t, Hystrix(HystrixSettings{Name: "streamed" + n}, nil)(fine))
-	s := NewHystrixStream()
-	ended := make(chan struct{}, 2)
-	server := httptest.NewServer(behind(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
-		s.ServeHTTP(w, r)
-		ended <- struct{}{}
-	})))
-	defer server.Close()
-
-	ctx, cancel := context.WithCancel(t.Context())
-	resp := get(t, ctx, server.URL)
-	if ct := resp.Header.Get("Content-Type"); ct != "text/event-stream" {
-		t.Fatalf("content type %q", ct)
-	}
-	lines := bufio.NewScanner(resp.Body)
-	for lines.Scan() && !strings.Contains(lines.Text(), `"name":"streamed`+n+`"`) {
-	}
-	if lines.Err() != nil {
-		t.Fatal(lines.Err())
-	}
-	cancel() // the client leaves
-	<-ended
-	resp.Body.Close()
-
-	resp = get(t, t.Context(), server.URL)
-	s.Close() // the server shuts down
-	<-ended
-	resp.Body.Close()
-	s.Close()
-}
-
-func get(t *testing.T, ctx context.Context, url string) *http.Response {
-	t.Helper()
-	req, err := http.NewRequestWithContext(ctx, http.MethodGet, url, nil)
-	if err != nil {
-		t.Fatal(err)
-	}
-	resp, err := (&http.Client{Transport: &http.Transport{DisableKeepAlives: true}}).Do(req)
-	if err != nil {
-		t.Fatal(err)
-	}
-	return resp
-}
-
-func TestHystrixStreamHeadersComeAtOnce(t *testing.T) {
-	first := func(h http.Handler) bool {
-		server := httptest.NewServer(h)
-		defer server.Close()
-		ctx, cancel := context.WithTimeout(t.Context(), 500*time.Millisecond) // before the first tick of 1 s
-		defer cancel()
-		req, _ := http.NewRequestWithContext(ctx, http.MethodGet, server.URL, nil)
-		resp, err := (&http.Client{Transport: &http.Transport{DisableKeepAlives: true}}).Do(req)
-		if err == nil {
-			resp.Body.Close()
-		}
-		return err == nil
-	}
-	s := NewHystrixStream()
-	defer s.Close()
-	if !first(s) {
-		t.Error("no headers within 500 ms")
-	}
-	t.Run("stock", func(t *testing.T) {
-		stock := hystrix.NewStreamHandler()
-		stock.Start()
-		defer stock.Stop()
-		if first(stock) {
-			t.Error("the stock stream sends its headers at once: no trap any more")
-		}
-		w := httptest.NewRecorder() // a Flusher, but no CloseNotifier
-		defer func() {
-			if recover() == nil {
-				t.Error("the stock stream does not panic behind middleware any more")
-			}
-		}()
-		stock.ServeHTTP(w, httptest.NewRequest(http.MethodGet, "/", nil))
-	})
-}
-
-func TestHystrixStreamNeedsFlush(t *testing.T) {
-	s := NewHystrixStream()
-	defer s.Close()
-	w := httptest.NewRecorder()
-	s.ServeHTTP(struct{ http.ResponseWriter }{w}, httptest.NewRequest(http.MethodGet, "/", nil))
-	if w.Code != http.StatusNotImplemented {
-		t.Errorf("status %d, want 501", w.Code)
-	}
 }
 
 // hystrixGoroutines counts what hystrix-go keeps running.

@@ -5,6 +5,7 @@ import (
 	"errors"
 	"testing"
 
+	metric "github.com/afex/hystrix-go/hystrix/metric_collector"
 	"github.com/go-kit/kit/endpoint"
 	"go.uber.org/goleak"
 
@@ -12,6 +13,7 @@ import (
 )
 
 func TestMain(m *testing.M) {
+	metric.Registry.Register(countBookings)
 	goleak.VerifyTestMain(m,
 		// hystrix-go keeps these for every command it ever saw.
 		goleak.IgnoreTopFunction("github.com/afex/hystrix-go/hystrix.(*metricExchange).Monitor"),

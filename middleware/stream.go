@@ -2,92 +2,80 @@ package middleware
 
 import (
 	"context"
+	"encoding/json"
 	"net/http"
-	"sync"
 	"time"
-
-	"github.com/afex/hystrix-go/hystrix"
 )
 
-// streamStall is how long a client of the stream may take no data.
-const streamStall = 10 * time.Second
+const (
+	streamEvery = time.Second
+	streamStall = 10 * time.Second // how long a client of the stream may take no data
+)
 
 // HystrixStream serves /hystrix.stream, which Hystrix dashboards read: the
-// metrics of every command once a second. Unlike hystrix-go's own handler it
-// sends its headers at once, not with the first circuit; it works behind
-// middleware that wraps the ResponseWriter; and it ends with its client, with
-// a client that reads nothing, and with Close.
+// figures of every command made by Hystrix, at once and then every second.
+//
+// Unlike hystrix-go's own handler it changes nothing by looking (that one opens
+// circuits), it knows our bulkheads and fallbacks, it sends its headers at once
+// and works behind middleware that wraps the ResponseWriter, and it ends with
+// its client, with a client that reads nothing, and with Close.
 type HystrixStream struct {
-	inner *hystrix.StreamHandler
-	done  context.Context
-	end   context.CancelFunc
-	once  sync.Once
+	done context.Context
+	end  context.CancelFunc
 }
 
-// NewHystrixStream starts collecting. Close ends it.
+// NewHystrixStream returns a stream that serves until Close.
 func NewHystrixStream() *HystrixStream {
-	s := &HystrixStream{inner: hystrix.NewStreamHandler()}
+	s := &HystrixStream{}
 	s.done, s.end = context.WithCancel(context.Background())
-	s.inner.Start()
 	return s
 }
 
-// Close ends all streams and the collecting. Servers call it when they shut
-// down (telemetry.Server.OnShutdown).
-func (s *HystrixStream) Close() {
-	s.once.Do(func() {
-		s.end()
-		s.inner.Stop()
-	})
-}
+// Close ends all streams. Servers call it when they shut down
+// (telemetry.Server.OnShutdown). It may be called any number of times.
+func (s *HystrixStream) Close() { s.end() }
 
 // ServeHTTP streams until the client leaves.
 func (s *HystrixStream) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	ctx, cancel := context.WithCancel(r.Context())
 	defer cancel()
 	defer context.AfterFunc(s.done, cancel)()
-	out := &streamWriter{ResponseWriter: w, control: http.NewResponseController(w), gone: make(chan bool, 1)}
-	defer context.AfterFunc(ctx, out.stop)()
+	control := http.NewResponseController(w)
 	h := w.Header()
 	h.Set("Content-Type", "text/event-stream")
 	h.Set("Cache-Control", "no-cache")
 	h.Set("X-Accel-Buffering", "no") // proxies shall pass events on at once
-	if err := out.control.Flush(); err != nil {
+	if err := control.Flush(); err != nil {
 		h.Del("X-Accel-Buffering")
 		http.Error(w, "this server cannot stream", http.StatusNotImplemented)
 		return
 	}
-	s.inner.ServeHTTP(out, r.WithContext(ctx))
-	_ = out.control.SetWriteDeadline(time.Time{}) // the connection may live on
-}
-
-// streamWriter gives hystrix-go the interfaces it asserts, on top of whatever
-// wraps the connection.
-type streamWriter struct {
-	http.ResponseWriter
-	control *http.ResponseController
-	gone    chan bool
-}
-
-// CloseNotify tells hystrix-go when to stop.
-func (w *streamWriter) CloseNotify() <-chan bool { return w.gone }
-
-// Flush sends what was written.
-func (w *streamWriter) Flush() {
-	if w.control.Flush() != nil {
-		w.stop()
+	defer func() { _ = control.SetWriteDeadline(time.Time{}) }() // the connection may live on
+	tick := time.NewTicker(streamEvery)
+	defer tick.Stop()
+	for send(w, control, time.Now()) == nil {
+		select {
+		case <-tick.C:
+		case <-ctx.Done():
+			return
+		}
 	}
 }
 
-// Write sends an event to a client that is given streamStall to take it.
-func (w *streamWriter) Write(b []byte) (int, error) {
-	_ = w.control.SetWriteDeadline(time.Now().Add(streamStall)) // not every writer has one
-	return w.ResponseWriter.Write(b)
-}
-
-func (w *streamWriter) stop() {
-	select {
-	case w.gone <- true:
-	default: // told already
+// send writes the figures of all commands to a client that is given streamStall
+// to take them.
+func send(w http.ResponseWriter, control *http.ResponseController, now time.Time) error {
+	_ = control.SetWriteDeadline(now.Add(streamStall)) // not every writer has one
+	for _, c := range enlisted() {
+		for _, event := range []map[string]any{c.commandEvent(now), c.poolEvent(now)} {
+			text, err := json.Marshal(event)
+			if err != nil {
+				return err
+			}
+			if _, err := w.Write(append(append([]byte("data:"), text...), "\n\n"...)); err != nil {
+				return err
+			}
+		}
 	}
+	return control.Flush()
 }
