@@ -39,6 +39,7 @@ var entrants = []struct {
 	make func(*fleet, string) (contender, error)
 }{
 	{"raw_again", rawAgain},
+	{"raw_windows", rawWindows},
 	{"kitmesh_client", kitmeshClient},
 	{"kitmesh_both_0pct", kitmeshBoth(0)},
 	{"kitmesh_both_1pct", kitmeshBoth(0.01)},

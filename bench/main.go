@@ -20,6 +20,7 @@ type settings struct {
 	markdown string        // file for the table
 	note     string        // what a reader of the table must know about this run
 	profile  string        // file for the allocations of the one contender
+	cpu      string        // file for its CPU time
 }
 
 func main() {
@@ -34,6 +35,7 @@ func main() {
 	flag.StringVar(&s.markdown, "markdown", "", "write the table to this `file` too")
 	flag.StringVar(&s.note, "note", "", "a sentence about this run for the Markdown table, such as what else ran on the machine")
 	flag.StringVar(&s.profile, "allocprofile", "", "with -only: compare nothing, write the profile of the calls' allocations to this `file`")
+	flag.StringVar(&s.cpu, "cpuprofile", "", "with -only: compare nothing, write where 32 callers spend their CPU time to this `file`")
 	flag.Parse()
 	if *quick {
 		s.pairs, s.slice = 6, 100*time.Millisecond
@@ -50,8 +52,8 @@ func exit(err error) {
 }
 
 func run(s settings) (err error) {
-	if s.profile != "" && s.only == "" {
-		return errors.New("-allocprofile needs -only: the profile would mix the contenders")
+	if s.profile+s.cpu != "" && s.only == "" {
+		return errors.New("-allocprofile and -cpuprofile need -only: the profile would mix the contenders")
 	}
 	profileNothingYet(s.profile)
 	stopped := make(chan os.Signal, 1)
@@ -68,8 +70,11 @@ func run(s settings) (err error) {
 	}
 	defer field.close()
 
-	if s.profile != "" {
+	switch {
+	case s.profile != "":
 		return profileAllocs(field.contenders[0], s.profile)
+	case s.cpu != "":
+		return profileCPU(field.contenders[0], s.cpu)
 	}
 	r := report{settings: s, begun: time.Now(), loadBefore: load()}
 	if r.rows, err = compare(field, s, stopped); err != nil {

@@ -19,6 +19,7 @@ import (
 	"google.golang.org/grpc"
 	"google.golang.org/grpc/health"
 	healthpb "google.golang.org/grpc/health/grpc_health_v1"
+	"google.golang.org/grpc/keepalive"
 
 	endpoints "github.com/kitmesh/kitmesh/endpoints/catalog"
 	"github.com/kitmesh/kitmesh/infra/mesh/target"
@@ -81,7 +82,7 @@ func serveKinds(zipkin string, open *closers, more ...grpc.ServerOption) (map[st
 	for kind, newServer := range map[string]func(string, *closers, []grpc.ServerOption) (*grpc.Server, error){
 		plain: plainServer, kitmeshRing: kitmeshServer, gokitRing: gokitServer,
 	} {
-		s, err := newServer(zipkin, open, append(target.ServerOptions(), more...))
+		s, err := newServer(zipkin, open, more)
 		if err != nil {
 			return nil, err
 		}
@@ -107,8 +108,14 @@ func (plainCatalog) Get(_ context.Context, r *catalogpb.GetRequest) (*catalogpb.
 	}, nil
 }
 
+// pinged lets the clients of all contenders ping as they like; otherwise a
+// server without a ring is gRPC as it comes.
+func pinged() grpc.ServerOption {
+	return grpc.KeepaliveEnforcementPolicy(keepalive.EnforcementPolicy{MinTime: time.Second, PermitWithoutStream: true})
+}
+
 func plainServer(_ string, _ *closers, opts []grpc.ServerOption) (*grpc.Server, error) {
-	s := grpc.NewServer(opts...)
+	s := grpc.NewServer(append(opts, pinged())...)
 	catalogpb.RegisterCatalogServer(s, plainCatalog{})
 	return s, nil
 }
@@ -133,7 +140,7 @@ func kitmeshServer(zipkin string, open *closers, opts []grpc.ServerOption) (*grp
 		Deadline: 15 * time.Second, Faults: &middleware.Faults{},
 		Limit: middleware.Limit(1e9, 1e9),
 	}
-	s := grpc.NewServer(append(opts,
+	s := grpc.NewServer(append(append(opts, target.ServerOptions()...),
 		grpc.UnaryInterceptor(middleware.ExtractB3()),
 		grpc.NumStreamWorkers(16))...)
 	transport.Register(s, endpoints.New(kitmeshCatalog{}, ring.Wrap))
@@ -164,7 +171,7 @@ func gokitServer(zipkin string, open *closers, opts []grpc.ServerOption) (*grpc.
 			SKU: r.(getRequest).SKU, Name: teaName, Description: teaDescription, Category: teaCategory, WeightGrams: teaGrams,
 		}, nil
 	}
-	s := grpc.NewServer(opts...)
+	s := grpc.NewServer(append(opts, pinged())...)
 	catalogpb.RegisterCatalogServer(s, gokitCatalog{get: kitgrpc.NewServer(
 		ratelimit.NewErroringLimiter(rate.NewLimiter(1e9, 1e9))(get), decodeGet, encodeProduct,
 		kitzipkin.GRPCServerTrace(tracer))})
