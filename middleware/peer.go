@@ -12,28 +12,29 @@ type Peer struct {
 	Version  string // what it runs
 	Breaker  string // state of the caller's breaker for it when the try began
 	Try      int    // 1 for the first try of a call
+	Hedge    bool   // another try of the call was still under way
 }
 
-// peerContext carries a Peer in one allocation where context.WithValue needs
-// two; it is made once per try.
-type peerContext struct {
+// PeerContext is a context that says which instance a try goes to. A caller
+// that makes one per try may embed it and saves an allocation.
+type PeerContext struct {
 	context.Context
-	peer Peer
+	Peer Peer
 }
 
 type peerKey struct{}
 
 // Value answers for the peer and leaves every other key to the parent.
-func (c *peerContext) Value(key any) any {
+func (c *PeerContext) Value(key any) any {
 	if key == (peerKey{}) {
-		return &c.peer
+		return &c.Peer
 	}
 	return c.Context.Value(key)
 }
 
 // WithPeer returns a context that says which instance the try goes to.
 func WithPeer(ctx context.Context, p Peer) context.Context {
-	return &peerContext{Context: ctx, peer: p}
+	return &PeerContext{Context: ctx, Peer: p}
 }
 
 // PeerFrom returns the instance that the try goes to, and false outside a try.

@@ -21,6 +21,7 @@ const (
 	TagTry      = "try"        // 1 for the first
 	TagBreaker  = "breaker"    // state when the try began
 	TagZone     = "zone"       // of the instance
+	TagHedge    = "hedge"      // "true" on a try that was to overtake another
 )
 
 // TraceServer records the serving of a method. A context that came in with a
@@ -105,6 +106,9 @@ func describe(span zipkin.Span, p Peer) {
 	}
 	if p.Try > 0 {
 		span.Tag(TagTry, strconv.Itoa(p.Try))
+	}
+	if p.Hedge {
+		span.Tag(TagHedge, "true")
 	}
 }
 

@@ -16,6 +16,10 @@ import (
 // ClientOption adjusts the ring around the calls to one service.
 type ClientOption func(*middleware.ClientRing)
 
+// hedged are the methods whose slow calls are overtaken, by service: quick reads
+// that others wait for.
+var hedged = map[string][]string{"pricing": {"pricing.Quote"}}
+
 // callDeadline bounds each call, its retries included.
 const callDeadline = 5 * time.Second
 
@@ -43,6 +47,9 @@ func (a *App) join() {
 			Retry:   target.Retry{TryShare: 0.5},
 			Metrics: target.NewMetrics(a.registry),
 			Logger:  a.Logger,
+		},
+		Each: func(service string, o *target.Options) {
+			o.Retry.Hedge = hedged[service]
 		},
 	})
 	a.OnClose(func() { _ = a.mesh.Close() })

@@ -84,7 +84,8 @@ var grpcFaults = map[codes.Code]fault.Code{
 // classify gives err a fault code if it has none, and corrects two that mislead:
 // a try's own time limit and a cancellation that is not the caller's both mean
 // that this instance did not answer, not that the caller is out of time or gone.
-func classify(ctx, tryCtx context.Context, service, instance string, err error) error {
+func classify(ctx context.Context, f *flight, err error) error {
+	service, instance := f.Peer.Service, f.Peer.Instance
 	if _, ok := errors.AsType[*fault.Error](err); !ok {
 		if s, ok := grpcStatus(err); ok {
 			code, known := grpcFaults[s.Code()]
@@ -98,8 +99,12 @@ func classify(ctx, tryCtx context.Context, service, instance string, err error) 
 	if ctx.Err() != nil || code != fault.Canceled && code != fault.Deadline {
 		return err
 	}
-	if tryCtx.Err() != nil {
-		return fault.Wrap(fault.Unavailable, detached(err), "%s did not answer in the time of one try", instance)
+	switch cause := context.Cause(f); {
+	case cause == nil:
+	case errors.Is(cause, errLost):
+		return fault.Wrap(fault.Canceled, detached(err), "another try answered before %s did", instance)
+	default:
+		return fault.Wrap(fault.Unavailable, detached(err), "%s did not answer: %s", instance, fault.MessageOf(cause))
 	}
 	if code == fault.Canceled {
 		return fault.Wrap(fault.Unavailable, detached(err), "the connection to %s closed", instance)

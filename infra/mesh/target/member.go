@@ -97,7 +97,7 @@ func (m *Member) fitness(now time.Duration) fitness {
 	if m.refusedUntil.Load() > int64(now) || !m.breaker.Load().Ready() {
 		return hopeless
 	}
-	if m.stalled(now) {
+	if m.stall.suspect.Load() {
 		return suspected
 	}
 	if !m.target.speaksGRPC.Load() {

@@ -10,6 +10,7 @@ import (
 // serves all targets of a process.
 type Metrics struct {
 	retries     *prometheus.CounterVec
+	hedges      *prometheus.CounterVec
 	transitions *prometheus.CounterVec
 	ejections   *prometheus.CounterVec
 	suspicions  *prometheus.CounterVec
@@ -25,6 +26,7 @@ func NewMetrics(r prometheus.Registerer) *Metrics {
 	}
 	m := &Metrics{
 		retries:     counter("kitmesh_client_retries_total", "Tries beyond the first.", "target"),
+		hedges:      counter("kitmesh_client_hedges_total", "Second tries of slow calls, by whether they answered first.", "target", "won"),
 		transitions: counter("kitmesh_breaker_transitions_total", "Changes of a breaker's state.", "target", "instance", "to"),
 		ejections:   counter("kitmesh_ejections_total", "Times an instance was taken out of rotation by its caller.", "target", "instance"),
 		suspicions:  counter("kitmesh_suspicions_total", "Times an instance held calls and was silent while others answered.", "target", "instance"),
@@ -33,13 +35,15 @@ func NewMetrics(r prometheus.Registerer) *Metrics {
 			Name: "kitmesh_target_instances", Help: "Instances known to the caller.",
 		}, []string{"target"}),
 	}
-	r.MustRegister(m.retries, m.transitions, m.ejections, m.suspicions, m.instances, m.gauges)
+	r.MustRegister(m.retries, m.hedges, m.transitions, m.ejections, m.suspicions, m.instances, m.gauges)
 	return m
 }
 
 // bound are the metrics of one target with their labels looked up once.
 type bound struct {
 	retries    prometheus.Counter
+	hedgeWon   prometheus.Counter
+	hedgeLost  prometheus.Counter
 	instances  prometheus.Gauge
 	transition func(instance, to string)
 	suspect    func(instance string)
@@ -50,6 +54,8 @@ func (m *Metrics) bind(target string) bound {
 	if m == nil {
 		return bound{
 			retries:    prometheus.NewCounter(prometheus.CounterOpts{Name: "unused"}),
+			hedgeWon:   prometheus.NewCounter(prometheus.CounterOpts{Name: "unused"}),
+			hedgeLost:  prometheus.NewCounter(prometheus.CounterOpts{Name: "unused"}),
 			instances:  prometheus.NewGauge(prometheus.GaugeOpts{Name: "unused"}),
 			transition: func(string, string) {},
 			suspect:    func(string) {},
@@ -57,6 +63,8 @@ func (m *Metrics) bind(target string) bound {
 	}
 	return bound{
 		retries:   m.retries.WithLabelValues(target),
+		hedgeWon:  m.hedges.WithLabelValues(target, "true"),
+		hedgeLost: m.hedges.WithLabelValues(target, "false"),
 		instances: m.instances.WithLabelValues(target),
 		suspect:   func(instance string) { m.suspicions.WithLabelValues(target, instance).Inc() },
 		transition: func(instance, to string) {

@@ -5,6 +5,7 @@ package target
 
 import (
 	"log/slog"
+	"slices"
 	"time"
 
 	"github.com/go-kit/kit/endpoint"
@@ -76,14 +77,22 @@ type Retry struct {
 	Ratio float64
 	Floor float64
 	// TryTimeout bounds one try; TryShare bounds it by a share (0 to 1) of the
-	// time that the caller has left. The last try may use all of it. A try that
-	// runs into its bound counts as fault.Unavailable. 0 means no bound.
+	// time that the caller has left; up to 20 ms may be added. The last try may
+	// use all of it. A try that runs into its bound counts as fault.Unavailable.
+	// 0 means no bound.
 	TryTimeout time.Duration
 	TryShare   float64
 	// Once lists the methods, such as "orders.Note", that are neither idempotent
 	// nor keyed: they are repeated only when they were provably not sent.
 	Once []string
+	// Hedge lists the methods whose slow calls are overtaken: where there is no
+	// answer after the time that 95 % of the method's answers take, the call is
+	// tried on a second instance too, within the budget. The first answer wins
+	// and the other try is cancelled. Only for methods that Once does not list.
+	Hedge []string
 }
+
+func (r Retry) hedges(method string) bool { return slices.Contains(r.Hedge, method) }
 
 // maxTries bounds the list of tried instances, which lives on the stack.
 const maxTries = 8

@@ -8,12 +8,14 @@ import (
 )
 
 const (
-	// silent is the shortest silence that is held against an instance, and
-	// patience how many of its answers' times it may take besides. Instances
-	// that nobody measured yet get silentUnknown.
-	silent        = 40 * time.Millisecond
-	patience      = 5
-	silentUnknown = time.Second
+	// silent is the shortest silence that is held against an instance, patience
+	// how many times its usual gap between answers one may last besides, and
+	// overdue how many times the 95th percentile of its method a call may take.
+	silent   = 40 * time.Millisecond
+	patience = 3
+	overdue  = 3
+	// Instances and methods that nobody measured yet get unmeasured.
+	unmeasured = time.Second
 	// beat is the resolution of "others answer meanwhile", and beats how many of
 	// them must have had an answer: a caller that was itself short of CPU finds
 	// all answers of its pause in one or two.
@@ -38,11 +40,11 @@ func (p *pulse) answered(now time.Duration) {
 }
 
 // stall finds instances that hold calls and say nothing, as a stopped process
-// does: its connection stays up. It needs no timer; the picks ask. The zero
-// value suspects nothing.
+// does: its connection stays up. The zero value suspects nothing.
 type stall struct {
 	heard     atomic.Int64 // the last answer, or the begin of calls, since the target's start
 	heardBeat atomic.Int64 // the pulse's count then
+	gap       latency      // between answers while there are calls in flight
 	suspect   atomic.Bool
 	probes    atomic.Int32 // since it is suspect
 	probeAt   atomic.Int64
@@ -57,39 +59,48 @@ func (m *Member) quiet(now time.Duration) {
 // heard notes an answer of any kind.
 func (m *Member) heard(now time.Duration) {
 	m.target.pulse.answered(now)
+	gap := now - time.Duration(m.stall.heard.Load())
 	m.quiet(now)
 	if m.stall.suspect.Load() {
 		m.clear("it answered")
+		return
 	}
+	m.stall.gap.observe(now, gap, m.target.opts.Balance.Decay, false)
 }
 
-// patience is how long the member may be silent with calls in flight.
+// patience is how long the member may be silent with calls in flight. The gap
+// between answers is the measure, not the time of an answer: that one grows when
+// calls queue, and a queue answers all the while.
 func (m *Member) patience() time.Duration {
-	rtt := math.Float64frombits(m.latency.peak.Load())
-	if rtt == 0 {
-		return silentUnknown
+	gap := math.Float64frombits(m.stall.gap.peak.Load())
+	if gap == 0 {
+		return unmeasured
 	}
-	return max(silent, patience*time.Duration(rtt))
+	return max(silent, time.Duration(patience*gap))
 }
 
-// stalled reports whether the member is suspect, and makes it so when it was
-// silent for too long while others answered. An instance that is merely queued
-// answers now and then; when all are silent nobody is suspect; and never more
+// stalled reports whether the flight's member was found to be silent just now: it
+// holds a call that should long have been answered and said nothing at all,
+// while others answered. When all are silent nobody is suspect, and never more
 // than a third of the set is.
-func (m *Member) stalled(now time.Duration) bool {
-	if m.stall.suspect.Load() {
-		return true
-	}
-	if m.inFlight.Load() == 0 || m.target.pulse.count.Load()-m.stall.heardBeat.Load() < beats {
+func (m *Member) stalled(f *flight, now time.Duration) bool {
+	quiet := now - time.Duration(m.stall.heard.Load())
+	if quiet <= silent || m.stall.suspect.Load() || m.target.pulse.count.Load()-m.stall.heardBeat.Load() < beats {
 		return false
 	}
-	if now-time.Duration(m.stall.heard.Load()) <= m.patience() {
-		return false
+	usual := f.method.times.p95()
+	if usual == 0 {
+		usual = unmeasured / overdue
 	}
+	return quiet > m.patience() && now-f.start > max(silent, overdue*usual) && m.suspected(now)
+}
+
+// suspected makes the member a suspect, if there are not too many of them.
+func (m *Member) suspected(now time.Duration) bool {
 	t := m.target
 	if int(t.pulse.ill.Add(1)) > len(t.set.Load().members)/3 || !m.stall.suspect.CompareAndSwap(false, true) {
 		t.pulse.ill.Add(-1)
-		return m.stall.suspect.Load()
+		return false
 	}
 	m.stall.probes.Store(0)
 	m.stall.probeAt.Store(int64(now + probeMin))
@@ -129,7 +140,7 @@ func (m *Member) probe(now time.Duration) bool {
 // probeLimit is how long a call waits for a suspect before it goes elsewhere: it
 // leaves most of the caller's time for that.
 func probeLimit(ctx context.Context, m *Member) time.Duration {
-	limit := 2 * m.patience()
+	limit := m.patience()
 	if deadline, ok := ctx.Deadline(); ok {
 		limit = min(limit, time.Until(deadline)/4)
 	}

@@ -25,14 +25,18 @@ type Target struct {
 	start       time.Time
 
 	set        atomic.Pointer[set]
+	methods    methods
 	pulse      pulse
-	speaksGRPC atomic.Bool // some method goes over gRPC: connections matter
+	flights    flights
+	sweeping   atomic.Bool   // the sweeper is not at rest
+	wake       chan struct{} // ends its rest
+	speaksGRPC atomic.Bool   // some method goes over gRPC: connections matter
 	slots      atomic.Int32
 	retries    atomic.Uint64
 
 	ctx  context.Context // ends with Close
 	stop context.CancelFunc
-	done chan struct{} // the following goroutine has ended
+	done sync.WaitGroup // its own goroutines
 
 	mu     sync.Mutex
 	live   map[*Member]struct{} // members whose connection is not closed
@@ -54,16 +58,15 @@ func New(o Options) *Target {
 		metrics:     o.Metrics.bind(o.Service),
 		budget:      newBudget(o.Retry.Ratio, o.Retry.Floor),
 		start:       time.Now(),
-		ctx:         ctx, stop: stop, done: make(chan struct{}),
+		wake:        make(chan struct{}, 1),
+		ctx:         ctx, stop: stop,
 		live: map[*Member]struct{}{},
 	}
 	t.set.Store(&set{changed: make(chan struct{})})
 	t.apply(o.Source.Snapshot())
 	o.Metrics.watch(t)
-	go func() {
-		defer close(t.done)
-		t.follow(ctx)
-	}()
+	t.done.Go(func() { t.follow(ctx) })
+	t.done.Go(t.sweep)
 	return t
 }
 
@@ -126,7 +129,7 @@ func (t *Target) replace(next *set) {
 // number of times.
 func (t *Target) Close() error {
 	t.stop()
-	<-t.done
+	t.done.Wait()
 	t.opts.Metrics.forget(t)
 	t.mu.Lock()
 	if t.closed != nil {
@@ -186,7 +189,7 @@ func (t *Target) newBreaker(m *Member, instance string) *middleware.Breaker {
 func (t *Target) Endpoint(method string, dial func(grpc.ClientConnInterface) endpoint.Endpoint) endpoint.Endpoint {
 	slot := int(t.slots.Add(1)) - 1
 	t.speaksGRPC.Store(true)
-	call := Call{Method: method, Idempotent: !slices.Contains(t.opts.Retry.Once, method)}
+	known, once := t.method(method), slices.Contains(t.opts.Retry.Once, method)
 	build := func(conn grpc.ClientConnInterface) endpoint.Endpoint {
 		e := dial(conn)
 		if t.opts.PerTry != nil {
@@ -194,14 +197,12 @@ func (t *Target) Endpoint(method string, dial func(grpc.ClientConnInterface) end
 		}
 		return middleware.TraceClient(t.opts.Tracer, method)(e)
 	}
-	return func(ctx context.Context, request any) (response any, err error) {
-		err = t.Do(ctx, call, func(ctx context.Context, m *Member) (err error) {
-			response, err = m.endpoint(slot, build)(ctx, request)
-			return err
-		})
-		if err != nil {
-			return nil, err
+	return func(ctx context.Context, request any) (any, error) {
+		w := work{slot: slot, build: build, request: request}
+		if known.hedge && !once {
+			return t.hedged(ctx, w, known)
 		}
-		return response, nil
+		p := progress{work: w, method: known, once: once}
+		return t.run(ctx, &p)
 	}
 }

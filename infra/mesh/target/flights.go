@@ -1,0 +1,140 @@
+package target
+
+import (
+	"math/rand/v2"
+	"sync/atomic"
+	"time"
+)
+
+const (
+	stripes = 8  // of the list of flights, so that callers rarely meet
+	lane    = 15 // flights in one chunk of a stripe: with its next it fills two cache lines
+
+	// sweepEvery is how often flights are looked at while there are any.
+	sweepEvery = 20 * time.Millisecond
+	// starved is how late a round may begin: a process that was short of CPU has
+	// not read the answers yet that it would miss.
+	starved = 10 * time.Millisecond
+)
+
+// flights are the tries under way to all members, so that one goroutine can end
+// those that wait in vain: no timer per call. Slots are claimed by
+// compare-and-swap; calls share no lock. A stripe grows with the calls in flight
+// and keeps its size.
+type flights struct {
+	stripes [stripes]chunk
+}
+
+type chunk struct {
+	slots [lane]atomic.Pointer[flight]
+	next  atomic.Pointer[chunk]
+}
+
+// add enters a flight; storing nil in its slot takes it out.
+func (l *flights) add(f *flight) {
+	seed := rand.Uint32()
+	c := &l.stripes[seed%stripes]
+	for {
+		for i := range uint32(lane) {
+			slot := &c.slots[(seed>>8+i)%lane]
+			if slot.Load() == nil {
+				f.slot = slot
+				if slot.CompareAndSwap(nil, f) {
+					return
+				}
+			}
+		}
+		if c.next.Load() == nil {
+			c.next.CompareAndSwap(nil, new(chunk))
+		}
+		c = c.next.Load()
+	}
+}
+
+// all calls yield with every flight.
+func (l *flights) all(yield func(*flight) bool) {
+	for i := range l.stripes {
+		for c := &l.stripes[i]; c != nil; c = c.next.Load() {
+			for j := range c.slots {
+				if f := c.slots[j].Load(); f != nil && !yield(f) {
+					return
+				}
+			}
+		}
+	}
+}
+
+// stir wakes the sweeper if it rests.
+func (t *Target) stir() {
+	if !t.sweeping.Load() && t.sweeping.CompareAndSwap(false, true) {
+		t.wake <- struct{}{} // has room: only who set sweeping sends
+	}
+}
+
+// sweep looks at the flights while there are any, until Close.
+func (t *Target) sweep() {
+	timer := time.NewTimer(time.Hour)
+	defer timer.Stop()
+	wait := func(d time.Duration) bool {
+		timer.Reset(d)
+		select {
+		case <-timer.C:
+			return true
+		case <-t.ctx.Done():
+			return false
+		}
+	}
+	for {
+		select {
+		case <-t.wake:
+		case <-t.ctx.Done():
+			return
+		}
+		due := t.now()
+		for {
+			now := t.now()
+			next, busy := t.round(now, now-due > starved)
+			if !busy {
+				t.sweeping.Store(false)
+				// A flight that came before the store woke nobody.
+				if _, busy = t.round(now, true); !busy || !t.sweeping.CompareAndSwap(false, true) {
+					break
+				}
+			}
+			due = now + next
+			if !wait(next) {
+				return
+			}
+		}
+	}
+}
+
+// round ends the flights whose time is over and, unless blind, finds members
+// that fell silent. It returns when the next round is due and whether there was
+// any flight.
+func (t *Target) round(now time.Duration, blind bool) (next time.Duration, busy bool) {
+	next = sweepEvery
+	for f := range t.flights.all {
+		busy = true
+		switch {
+		case f.until > 0 && now >= f.until:
+			f.cancel(errLate)
+		case f.until > 0:
+			next = min(next, f.until-now)
+		}
+		if !blind && f.member.stalled(f, now) {
+			t.redispatch(f.member, now)
+		}
+	}
+	return next, busy
+}
+
+// redispatch ends what a suspect was asked before now, so that the callers go
+// elsewhere.
+func (t *Target) redispatch(m *Member, now time.Duration) {
+	for f := range t.flights.all {
+		if f.member == m && f.start < now {
+			f.cancel(errStalled)
+		}
+	}
+}

@@ -1,0 +1,109 @@
+package target
+
+import (
+	"context"
+	"math/rand/v2"
+	"time"
+
+	"github.com/kitmesh/kitmesh/services/fault"
+)
+
+// verdict decides whether the call ends with err and says why, or pauses before
+// the next try and returns "".
+func (t *Target) verdict(ctx context.Context, p *progress, err error) string {
+	unsent := notSent(err)
+	switch {
+	case ctx.Err() != nil:
+		return "the caller's time is over"
+	case p.panicked, !fault.Retryable(err):
+		return "another instance would say the same"
+	case p.once && !unsent:
+		return "it must not be repeated"
+	case p.went.n >= t.opts.Retry.Max:
+		return "no further try allowed"
+	case !t.set.Load().offers(&p.not):
+		return "no other instance"
+	case !t.budget.retry():
+		return "the retry budget is spent"
+	}
+	delay := t.backoff(p.went.n, unsent)
+	if deadline, ok := ctx.Deadline(); ok && time.Until(deadline) <= delay {
+		return "no time for another try"
+	}
+	pause(ctx, delay)
+	t.metrics.retries.Inc()
+	t.retries.Add(1)
+	return ""
+}
+
+// backoff is the pause after try n: random up to a bound that doubles, so that
+// callers that failed together do not return together. The first retry of a
+// call that reached nobody waits for nothing.
+func (t *Target) backoff(n int, unsent bool) time.Duration {
+	if n == 1 && unsent {
+		return 0
+	}
+	return rand.N(min(t.opts.Retry.Base<<(n-1), t.opts.Retry.Cap) + 1)
+}
+
+// offers reports whether a member is left that the call may try.
+func (s *set) offers(not *tried) bool {
+	for _, m := range s.members {
+		if !not.has(m) {
+			return true
+		}
+	}
+	return false
+}
+
+// offersFit reports whether a call could go to a fit member other than m.
+func (s *set) offersFit(m *Member, now time.Duration) bool {
+	for _, other := range s.members[:min(len(s.members), 4*draws)] {
+		if other != m && other.fitness(now) == fit {
+			return true
+		}
+	}
+	return false
+}
+
+// failed is the error of a call that made tries. The caller's own mistakes pass
+// as they are: they happen all the time and no try explains them.
+func (t *Target) failed(p *progress, why string) error {
+	if p.went.n == 1 && !fault.Failure(p.last) || p.panicked {
+		return p.last
+	}
+	e := &Error{Service: t.opts.Service, Method: p.method.name, Tries: p.went.n, Why: why, Last: p.last}
+	for _, m := range p.went.list[:p.went.n] {
+		e.Instances = append(e.Instances, m.instance.Load().ID)
+	}
+	if !fault.Failure(p.last) {
+		return e
+	}
+	return fault.From(t.opts.Service, e)
+}
+
+// nobody is the error of a call that found no member to go to.
+func (t *Target) nobody(p *progress, s *set) error {
+	if p.last != nil {
+		return t.failed(p, "no other instance")
+	}
+	why := "there is none"
+	switch {
+	case t.ctx.Err() != nil:
+		why = "this client is closed"
+	case !s.ready:
+		why = "the registry has not answered yet"
+	case len(s.members) > 0:
+		why = "all keep failing"
+	}
+	err := fault.Wrap(fault.Unavailable, s.err, "no instance of %s is reachable: %s", t.opts.Service, why)
+	return fault.From(t.opts.Service, err)
+}
+
+// gaveUp is the error of a call whose caller has no time left.
+func (t *Target) gaveUp(p *progress, err error) error {
+	if p.last != nil {
+		return t.failed(p, "the caller's time is over")
+	}
+	return fault.Wrap(fault.CodeOf(err), err, "%s was not sent: %s", p.method.name, fault.MessageOf(err))
+}

@@ -1,0 +1,156 @@
+package target
+
+import (
+	"context"
+	"errors"
+	"sync/atomic"
+	"time"
+
+	"github.com/kitmesh/kitmesh/middleware"
+	"github.com/kitmesh/kitmesh/services/fault"
+)
+
+// permit is the breaker's admission; without one the call passes it by.
+type permit struct {
+	middleware.Permit
+	held bool
+}
+
+func (p permit) done(ctx context.Context, err error) {
+	if p.held {
+		p.Done(ctx, err)
+	}
+}
+
+// flight is a try under way. It is the context of the request.
+type flight struct {
+	middleware.PeerContext
+	member *Member
+	method *method
+	start  time.Duration
+	until  time.Duration           // when its time is over; 0: only with the caller's
+	cancel context.CancelCauseFunc // nil: it must not be repeated, so it is not ended early
+	slot   *atomic.Pointer[flight] // where the sweeper finds it
+}
+
+// Why a try was ended before its caller's time was over.
+var (
+	errLate    = fault.New(fault.Unavailable, "no answer in the time of one try")
+	errStalled = fault.New(fault.Unavailable, "silent while other instances answered")
+	errLost    = fault.New(fault.Canceled, "another try of the call answered first")
+)
+
+// errPanicked is what a contained panic is booked as: the caller's own bug says
+// nothing about the instance.
+var errPanicked = fault.New(fault.Canceled, "the call panicked")
+
+// depart begins a try on a member.
+func (t *Target) depart(ctx context.Context, p *progress, m *Member) *flight {
+	instance := m.instance.Load()
+	m.picks.Add(1)
+	f := &flight{member: m, method: p.method, start: t.now()}
+	f.Context = ctx
+	f.Peer = middleware.Peer{
+		Service: t.opts.Service, Instance: instance.ID, Addr: instance.Addr,
+		Zone: instance.Zone, Version: instance.Version,
+		Breaker: m.breaker.Load().State(), Try: p.went.n, Hedge: p.hedge,
+	}
+	limit := t.tryLimit(ctx, p.went.n)
+	if p.probe > 0 && (limit <= 0 || p.probe < limit) {
+		limit = p.probe
+	}
+	if limit > 0 {
+		f.until = f.start + limit
+	}
+	if !p.once || limit > 0 {
+		f.Context, f.cancel = context.WithCancelCause(ctx)
+		t.flights.add(f)
+		t.stir()
+	}
+	if p.at != nil {
+		p.at.Store(m)
+	}
+	return f
+}
+
+// once makes one try and books what it says about the member.
+func (t *Target) once(ctx context.Context, p *progress, m *Member, pass permit) (response any, err error) {
+	f := t.depart(ctx, p, m)
+	returned := false
+	defer func() {
+		if f.cancel != nil {
+			f.slot.Store(nil)
+			f.cancel(nil)
+		}
+		booked := err
+		switch {
+		case !returned:
+			booked = errPanicked
+		case err != nil && errors.Is(context.Cause(f), errStalled): // suspicion deals with it
+			booked = errLost
+		}
+		pass.done(ctx, booked)
+		m.release()
+		if returned {
+			return
+		}
+		if panicked := recover(); panicked != nil { // nil: the goroutine ends, as tests do
+			p.panicked = true
+			response, err = nil, t.contain(panicked, p.method.name)
+		}
+	}()
+	if response, err = p.work.try(f, m); err != nil {
+		err = classify(ctx, f, err)
+	}
+	returned = true
+	if err == nil || f.Err() == nil && !notSent(err) {
+		m.heard(t.now())
+	}
+	t.book(ctx, p, f, err)
+	return response, err
+}
+
+// book notes what the outcome of a try says about the member. Its time counts
+// only where there was an answer over a connection that stood before; a caller
+// that left was at least that long without one.
+func (t *Target) book(ctx context.Context, p *progress, f *flight, err error) {
+	m, now := f.member, t.now()
+	rtt, left := now-f.start, err != nil && ctx.Err() != nil
+	switch {
+	case err == nil:
+		m.answered()
+		p.method.times.observe(rtt)
+	case notSent(err):
+		m.failures.Add(1)
+		m.refused(now)
+		return
+	case fault.Blames(err):
+		m.failures.Add(1)
+		if !left {
+			rtt = max(rtt, t.opts.Balance.Penalty)
+		}
+	default:
+		m.answered()
+	}
+	if !p.cold && !m.stall.suspect.Load() { // a silence is no measure of its answers
+		m.latency.observe(now, rtt, t.opts.Balance.Decay, left || fault.Blames(err))
+	}
+}
+
+// tryLimit is the time limit of try n, 0 for none. The last try may use all the
+// time that the caller has.
+func (t *Target) tryLimit(ctx context.Context, n int) time.Duration {
+	limit := t.opts.Retry.TryTimeout
+	if n >= t.opts.Retry.Max {
+		return 0
+	}
+	if share := t.opts.Retry.TryShare; share > 0 {
+		if deadline, ok := ctx.Deadline(); ok {
+			part := time.Duration(float64(time.Until(deadline)) * share)
+			if limit <= 0 || part < limit {
+				limit = max(part, time.Millisecond)
+			}
+		}
+	}
+	return limit
+}
