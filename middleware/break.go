@@ -3,6 +3,7 @@ package middleware
 import (
 	"context"
 	"errors"
+	"math/rand/v2"
 	"sync"
 	"sync/atomic"
 	"time"
@@ -29,8 +30,15 @@ type BreakerSettings struct {
 	Name                string                      // in errors and in OnChange
 	ConsecutiveFailures int                         // that open it; 5 if 0
 	OpenFor             time.Duration               // until the first probe; 1 s if 0
+	OpenMost            time.Duration               // OpenFor doubles up to it while it opens again and again; OpenFor if 0
 	ProbeFor            time.Duration               // a silent probe makes room for another after this; OpenFor if 0
 	OnChange            func(name, from, to string) // called in order, without locks held; may use the Breaker
+
+	// Trip, if set, decides whether a failure opens the Breaker; streak is how
+	// many there were in a row. Closed tells at once that it closed. Both run
+	// under the Breaker's lock: they must not use it, nor wait.
+	Trip   func(streak int) bool
+	Closed func()
 }
 
 // BreakerCounts are totals since the Breaker was made. Unlike gobreaker's own
@@ -52,6 +60,9 @@ type BreakerCounts struct {
 //   - outcomes are booked when they are known, not reserved in advance, so a
 //     probe that hangs or is cancelled holds up the next one no longer than
 //     ProbeFor and decides nothing;
+//   - it says itself when the open state ends: gobreaker's time is fixed, this one
+//     doubles for an instance that keeps coming back broken, and is random within
+//     a quarter, so that callers do not probe it in step;
 //   - OnChange runs outside every lock.
 //
 // A Breaker is safe for concurrent use.
@@ -60,7 +71,10 @@ type Breaker struct {
 
 	mu         sync.Mutex // guards all below; never held while foreign code runs
 	cb         *gobreaker.CircuitBreaker
-	openUntil  time.Time // when the open state ends
+	openUntil  time.Time     // when the open state ends
+	openFor    time.Duration // how long the last one lasted, before the randomness
+	row        int           // times it opened that are not forgotten
+	closedAt   time.Time
 	probe      uint64    // the running probe, 0 if there is none
 	probes     uint64    // numbers the probes
 	probeUntil time.Time // when the running probe stops keeping others out
@@ -89,16 +103,33 @@ func NewBreaker(s BreakerSettings) *Breaker {
 	if s.ProbeFor <= 0 {
 		s.ProbeFor = s.OpenFor
 	}
+	s.OpenMost = max(s.OpenMost, s.OpenFor)
+	if s.Trip == nil {
+		s.Trip = func(streak int) bool { return streak >= s.ConsecutiveFailures }
+	}
 	b := &Breaker{settings: s}
-	b.cb = gobreaker.NewCircuitBreaker(gobreaker.Settings{
-		Name:          s.Name,
-		Timeout:       s.OpenFor,
-		ReadyToTrip:   func(c gobreaker.Counts) bool { return int(c.ConsecutiveFailures) >= s.ConsecutiveFailures },
+	b.cb = b.fresh()
+	b.closed.Store(true)
+	return b
+}
+
+func (b *Breaker) fresh() *gobreaker.CircuitBreaker {
+	return gobreaker.NewCircuitBreaker(gobreaker.Settings{
+		Name:          b.settings.Name,
+		Timeout:       1, // over as soon as it is asked; state asks when it should be over
+		ReadyToTrip:   func(c gobreaker.Counts) bool { return b.settings.Trip(int(c.ConsecutiveFailures)) },
 		IsSuccessful:  func(err error) bool { return !fault.Blames(err) },
 		OnStateChange: b.changed,
 	})
-	b.closed.Store(true)
-	return b
+}
+
+// state is gobreaker's, which is asked only when the open state is over. Call it
+// under mu.
+func (b *Breaker) state(now time.Time) gobreaker.State {
+	if !b.closed.Load() && now.Before(b.openUntil) {
+		return gobreaker.StateOpen
+	}
+	return b.cb.State()
 }
 
 // changed runs inside gobreaker, under its mutex and ours: it only takes notes.
@@ -107,13 +138,63 @@ func (b *Breaker) changed(_ string, from, to gobreaker.State) {
 	b.streak.Store(0)
 	b.probe = 0
 	b.closed.Store(to == gobreaker.StateClosed)
-	if to == gobreaker.StateOpen {
+	switch to {
+	case gobreaker.StateOpen:
 		b.opened.Add(1)
-		b.openUntil = time.Now().Add(b.settings.OpenFor)
+		b.openUntil = time.Now().Add(b.backoff(from))
+	case gobreaker.StateClosed:
+		b.closedAt = time.Now()
+		if b.settings.Closed != nil {
+			b.settings.Closed()
+		}
 	}
 	if b.settings.OnChange != nil {
 		b.changes = append(b.changes, change{from.String(), to.String()})
 	}
+}
+
+// backoff is how long it stays open this time: twice as long as last time, but
+// for each time as long that it was well since, once less.
+func (b *Breaker) backoff(from gobreaker.State) time.Duration {
+	if from == gobreaker.StateClosed && b.row > 0 {
+		b.row = max(b.row-int(time.Since(b.closedAt)/b.openFor), 0)
+	}
+	b.openFor = b.settings.OpenFor
+	for range b.row {
+		if b.openFor >= b.settings.OpenMost/2 {
+			b.openFor = b.settings.OpenMost
+			break
+		}
+		b.openFor *= 2
+	}
+	b.row++
+	if b.settings.OpenMost > b.settings.OpenFor {
+		return b.openFor - rand.N(b.openFor/4+1)
+	}
+	return b.openFor
+}
+
+// Reset closes the Breaker and forgets what it held against the instance.
+func (b *Breaker) Reset() {
+	b.mu.Lock()
+	defer b.unlock()
+	from := b.state(time.Now())
+	b.cb, b.row = b.fresh(), 0
+	b.streak.Store(0)
+	b.generation.Add(1) // calls that began before it say nothing any more
+	if from != gobreaker.StateClosed {
+		b.changed("", from, gobreaker.StateClosed)
+	}
+}
+
+// Streak is how many failures in a row there were while it was closed.
+func (b *Breaker) Streak() int { return int(b.streak.Load()) }
+
+// OpenUntil is when the open state ends, or ended; the zero time before it opened.
+func (b *Breaker) OpenUntil() time.Time {
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	return b.openUntil
 }
 
 // unlock ends a locked section and announces the changes made in it. Whoever
@@ -148,7 +229,7 @@ func (b *Breaker) State() string {
 	}
 	b.mu.Lock()
 	defer b.unlock()
-	return b.cb.State().String()
+	return b.state(time.Now()).String()
 }
 
 // Ready reports whether a call made now would be admitted. It admits nothing:
@@ -159,7 +240,8 @@ func (b *Breaker) Ready() bool {
 	}
 	b.mu.Lock()
 	defer b.unlock()
-	return b.admits(b.cb.State(), time.Now())
+	now := time.Now()
+	return b.admits(b.state(now), now)
 }
 
 // Counts returns the totals.
@@ -196,7 +278,7 @@ func (b *Breaker) Allow() (Permit, error) {
 	}
 	b.mu.Lock()
 	now := time.Now()
-	state := b.cb.State()
+	state := b.state(now)
 	if !b.admits(state, now) {
 		wait := max(b.openUntil.Sub(now), 0)
 		if state == gobreaker.StateHalfOpen {
@@ -257,8 +339,8 @@ func (p Permit) Done(ctx context.Context, err error) {
 	if p.probe != 0 && p.probe == b.probe {
 		b.probe = 0
 	}
-	// cb.State first: time may have moved the state on, and with it the generation.
-	if b.cb.State(); !neutral && p.generation == b.generation.Load() {
+	// The state first: time may have moved it on, and with it the generation.
+	if b.state(time.Now()); !neutral && p.generation == b.generation.Load() {
 		_, _ = b.cb.Execute(outcome)
 		if b.closed.Load() {
 			b.streak.Store(b.cb.Counts().ConsecutiveFailures)
