@@ -42,7 +42,10 @@ func (l *latency) observe(now, rtt, decay time.Duration, floor bool) {
 			if floor {
 				return
 			}
-			w := math.Exp(-float64(gap) / float64(decay))
+			w := 1 - float64(gap)/float64(decay)
+			if w < 0.99 {
+				w = math.Exp(w - 1) // which is w, nearly, for calls that follow closely
+			}
 			is = was*w + is*(1-w)
 		}
 		if l.peak.CompareAndSwap(old, math.Float64bits(is)) {

@@ -103,18 +103,19 @@ func (t *Target) once(ctx context.Context, p *progress, m *Member, pass permit) 
 		err = classify(ctx, f, err)
 	}
 	returned = true
+	now := t.now()
 	if err == nil || f.Err() == nil && !notSent(err) {
-		m.heard(t.now())
+		m.heard(now)
 	}
-	t.book(ctx, p, f, err)
+	t.book(ctx, p, f, now, err)
 	return response, err
 }
 
 // book notes what the outcome of a try says about the member. Its time counts
 // only where there was an answer over a connection that stood before; a caller
 // that left was at least that long without one.
-func (t *Target) book(ctx context.Context, p *progress, f *flight, err error) {
-	m, now := f.member, t.now()
+func (t *Target) book(ctx context.Context, p *progress, f *flight, now time.Duration, err error) {
+	m := f.member
 	rtt, left := now-f.start, err != nil && ctx.Err() != nil
 	switch {
 	case err == nil:
