@@ -1,6 +1,7 @@
 package main
 
 import (
+	"context"
 	"fmt"
 	"net"
 	"os"
@@ -9,6 +10,8 @@ import (
 	"github.com/spf13/cobra"
 	"github.com/spf13/pflag"
 
+	"github.com/kitmesh/kitmesh/cmd/internal/app"
+	"github.com/kitmesh/kitmesh/cmd/internal/stock"
 	"github.com/kitmesh/kitmesh/infra/edge"
 	"github.com/kitmesh/kitmesh/infra/mesh/consul"
 	"github.com/kitmesh/kitmesh/infra/telemetry"
@@ -23,7 +26,7 @@ SIGINT or SIGTERM and lets the requests under way end, within 10 s.`
 
 func newEdgeCommand() *cobra.Command {
 	var o edge.Options
-	var level, format string
+	var stack, level, format string
 	cmd := &cobra.Command{
 		Use: "edge", Short: "Run the front door: a reverse proxy over the gateway's instances",
 		Long: edgeLong, Args: cobra.NoArgs,
@@ -31,7 +34,7 @@ func newEdgeCommand() *cobra.Command {
 			if err := flagsFromEnvironment(cmd.LocalNonPersistentFlags(), os.Getenv); err != nil {
 				return err
 			}
-			return runEdge(cmd, o, level, format)
+			return runEdge(cmd, o, stack, level, format)
 		},
 	}
 	flags := cmd.Flags()
@@ -42,12 +45,13 @@ func newEdgeCommand() *cobra.Command {
 	flags.StringVar(&o.Zipkin, "zipkin", "", "Zipkin's URL; empty: no spans are reported")
 	flags.Float64Var(&o.Sample, "sample", 1, "share of new traces to record, 0 to 1")
 	flags.Float64Var(&o.SampleLimit, "sample-limit", 25, "new traces to record per second at most; 0 is no limit")
+	flags.StringVar(&stack, "stack", app.StackMesh, "mesh, or stock: a plain reverse proxy, round robin, without retries")
 	flags.StringVar(&level, "log-level", "info", "debug, info, warn or error")
 	flags.StringVar(&format, "log-format", "logfmt", "logfmt or json")
 	return cmd
 }
 
-func runEdge(cmd *cobra.Command, o edge.Options, level, format string) error {
+func runEdge(cmd *cobra.Command, o edge.Options, stack, level, format string) error {
 	for flag, addr := range map[string]string{"addr": o.Addr, "admin": o.Admin} {
 		if _, _, err := net.SplitHostPort(addr); err != nil {
 			return usageErrorf("--%s %q is not HOST:PORT", flag, addr)
@@ -67,13 +71,31 @@ func runEdge(cmd *cobra.Command, o edge.Options, level, format string) error {
 		return usageError{err}
 	}
 	o.Logger = logger.With("service", "edge")
-	e, err := edge.New(o)
+	e, err := openDoor(stack, o)
 	if err != nil {
 		return err
 	}
 	defer e.Close()
 	fmt.Fprintf(cmd.OutOrStdout(), "edge on http://%s, admin on http://%s\n", e.Addr(), e.AdminAddr())
 	return e.Run(cmd.Context())
+}
+
+// door is the edge, or what stands in for it.
+type door interface {
+	Addr() string
+	AdminAddr() string
+	Run(ctx context.Context) error
+	Close()
+}
+
+func openDoor(stack string, o edge.Options) (door, error) {
+	switch stack {
+	case app.StackMesh:
+		return edge.New(o)
+	case app.StackStock:
+		return stock.NewDoor(o)
+	}
+	return nil, usageErrorf("--stack is %s or %s, not %q", app.StackMesh, app.StackStock, stack)
 }
 
 // flagsFromEnvironment sets each flag that the command line does not give from

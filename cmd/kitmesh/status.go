@@ -10,6 +10,7 @@ import (
 
 	"github.com/spf13/cobra"
 
+	"github.com/kitmesh/kitmesh/cmd/internal/app"
 	"github.com/kitmesh/kitmesh/infra/runner"
 )
 
@@ -89,6 +90,9 @@ func (s status) write(w io.Writer) error {
 	}
 	if s.trouble != nil {
 		fmt.Fprintln(w, "\nno health:", oneLine(s.trouble))
+	}
+	if s.Stack == app.StackStock {
+		fmt.Fprintln(w, "\nstack: stock (go-kit's own rings and discovery, for comparison)")
 	}
 	fmt.Fprintf(w, "\n%d instances, broker and Consul: %s RSS\n\n", len(s.Instances), mebibytes(s.RSSBytes))
 	return writeURLs(w, s.State)

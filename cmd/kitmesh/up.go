@@ -11,6 +11,7 @@ import (
 
 	"github.com/spf13/cobra"
 
+	"github.com/kitmesh/kitmesh/cmd/internal/app"
 	"github.com/kitmesh/kitmesh/infra/runner"
 )
 
@@ -52,6 +53,9 @@ func newUpCommand() *cobra.Command {
 	f.IntVar(&opts.Instances, "instances", 3, "instances of each service, 1 to 50")
 	f.BoolVar(&isolated, "isolated", false, "free ports for everything, so that meshes of different names live side by side")
 	f.BoolVar(&detach, "detach", false, "return when the mesh is up and leave it running")
+	f.StringVar(&opts.Stack, "stack", app.StackMesh, "mesh, or stock: the same shop with go-kit's own rings, to compare")
+	f.DurationVar(&opts.Work, "work", 0, "simulated service time of each request, so that capacity is known; 0 is none")
+	f.IntVar(&opts.Workers, "workers", 0, "requests an instance works on at once with --work; 0 is no bound")
 	f.Float64Var(&opts.Rate, "rate", 20, "requests per second of the light load; 0 is none")
 	f.Float64Var(&opts.Sample, "sample", 1, "share of the requests that are traced, 0 to 1")
 	f.Float64Var(&opts.SampleLimit, "sample-limit", 25, "requests traced per second at most; 0 is no limit")
@@ -93,6 +97,12 @@ func checkUp(opts runner.UpOptions) error {
 		return usageErrorf("--sample is 0 to 1, not %g", opts.Sample)
 	case !(opts.SampleLimit >= 0):
 		return usageErrorf("--sample-limit is 0 or more, not %g", opts.SampleLimit)
+	case opts.Stack != app.StackMesh && opts.Stack != app.StackStock:
+		return usageErrorf("--stack is %s or %s, not %q", app.StackMesh, app.StackStock, opts.Stack)
+	case opts.Work < 0 || opts.Work > time.Minute:
+		return usageErrorf("--work is 0 to 1m, not %s", opts.Work)
+	case opts.Workers < 0 || opts.Workers > 0 && opts.Work == 0:
+		return usageErrorf("--workers is 0 or more and goes with --work, not %d", opts.Workers)
 	case opts.Timeout <= 0:
 		return usageErrorf("--timeout is a positive duration, not %s", opts.Timeout)
 	case opts.Zipkin != "auto" && opts.Zipkin != "embedded" && !runner.IsURL(opts.Zipkin):

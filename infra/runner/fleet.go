@@ -11,7 +11,8 @@ import (
 // State is what a running mesh consists of; `.kitmesh/<name>/state.json` locally.
 type State struct {
 	Name      string     `json:"name"`
-	Gateway   string     `json:"gateway"` // the edge's URL, the shop's front door
+	Stack     string     `json:"stack,omitempty"` // "mesh", or "stock" for go-kit's own rings
+	Gateway   string     `json:"gateway"`         // the edge's URL, the shop's front door
 	Consul    string     `json:"consul"`
 	Zipkin    string     `json:"zipkin,omitempty"`
 	Broker    string     `json:"broker"`

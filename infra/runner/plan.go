@@ -1,6 +1,7 @@
 package runner
 
 import (
+	"cmp"
 	"context"
 	"fmt"
 	"path/filepath"
@@ -15,12 +16,15 @@ import (
 // UpOptions say what to start. The zero value of a port is a free one.
 type UpOptions struct {
 	Name        string
-	Instances   int     // of each service
-	Rate        float64 // of the light load, requests per second; 0: none
-	Sample      float64 // share of requests traced, 0 to 1
-	SampleLimit float64 // traces per second at most; 0: no limit
-	Consul      string  // auto, a program's path, or a URL
-	Zipkin      string  // auto, embedded, or a URL
+	Instances   int           // of each service
+	Rate        float64       // of the light load, requests per second; 0: none
+	Sample      float64       // share of requests traced, 0 to 1
+	SampleLimit float64       // traces per second at most; 0: no limit
+	Stack       string        // "mesh", or "stock" for go-kit's own rings; "" is mesh
+	Work        time.Duration // simulated service time of each request; 0: none
+	Workers     int           // requests an instance works on at once with Work; 0: no bound
+	Consul      string        // auto, a program's path, or a URL
+	Zipkin      string        // auto, embedded, or a URL
 	EdgePort    int
 	ConsulPort  int
 	ZipkinPort  int
@@ -76,6 +80,7 @@ func newPlan(ctx context.Context, d dirs, opts UpOptions) (*plan, error) {
 	}
 	p.state = State{
 		Name:     opts.Name,
+		Stack:    cmp.Or(opts.Stack, "mesh"),
 		Gateway:  baseURL(p.port.edge),
 		Consul:   p.consul.url,
 		Broker:   "nats://" + address(p.port.broker),
@@ -136,7 +141,7 @@ func (p *plan) embeddedZipkin() spec {
 }
 
 func (p *plan) edge() spec {
-	return p.kitmesh("edge", "--addr", address(p.port.edge), "--consul", p.state.Consul,
+	return p.kitmesh("edge", "--stack", p.state.Stack, "--addr", address(p.port.edge), "--consul", p.state.Consul,
 		"--zipkin", p.state.Zipkin, "--sample", decimal(p.opts.Sample), "--sample-limit", decimal(p.opts.SampleLimit))
 }
 
@@ -177,7 +182,8 @@ func (p *plan) instancePorts(s *spec) error {
 		"--id", s.name, "--version", s.version, "--zone", s.zone,
 		"--rpc", s.rpc, "--admin", address(admin),
 		"--consul", p.state.Consul, "--broker", p.state.Broker, "--zipkin", p.state.Zipkin,
-		"--sample", decimal(p.opts.Sample),
+		"--sample", decimal(p.opts.Sample), "--stack", p.state.Stack,
+		"--work", p.opts.Work.String(), "--workers", strconv.Itoa(p.opts.Workers),
 	}
 	if s.service == "payments" {
 		s.args = append(s.args, "--provider", p.state.Provider)

@@ -22,11 +22,11 @@ import (
 	"github.com/prometheus/client_golang/prometheus"
 	"google.golang.org/grpc"
 
+	"github.com/kitmesh/kitmesh/cmd/internal/stock"
 	"github.com/kitmesh/kitmesh/endpoints"
 	"github.com/kitmesh/kitmesh/infra/broker"
 	"github.com/kitmesh/kitmesh/infra/mesh"
 	"github.com/kitmesh/kitmesh/infra/mesh/consul"
-	"github.com/kitmesh/kitmesh/infra/mesh/target"
 	"github.com/kitmesh/kitmesh/infra/telemetry"
 	"github.com/kitmesh/kitmesh/middleware"
 	"github.com/kitmesh/kitmesh/transports/rest"
@@ -46,6 +46,7 @@ type App struct {
 	consul   *consulapi.Client
 	broker   *broker.Client // nil until a journal is asked for
 	mesh     *mesh.Mesh
+	stock    *stock.Stack // takes the mesh's place with --stack stock, else nil
 	faults   middleware.Faults
 	admin    *telemetry.Admin
 
@@ -111,7 +112,7 @@ func New(c Config) (_ *App, err error) {
 		return nil, err
 	}
 	a.Logger = a.bareLogger.With("service", c.Service, "instance", c.ID)
-	a.Metrics = middleware.NewMetrics(a.registry)
+	a.Metrics = middleware.NewMetrics(a.ownMetrics())
 	if a.listener, err = new(net.ListenConfig).Listen(context.Background(), "tcp", c.RPC); err != nil {
 		return nil, fmt.Errorf("serve on --rpc: %w", err)
 	}
@@ -125,14 +126,13 @@ func New(c Config) (_ *App, err error) {
 	if a.consul, err = consul.Client(c.Consul, ""); err != nil {
 		return nil, err
 	}
-	a.join()
+	if err := a.join(); err != nil {
+		return nil, err
+	}
 	if err := a.listenAdmin(); err != nil {
 		return nil, err
 	}
-	a.rpc = grpc.NewServer(append(target.ServerOptions(),
-		grpc.UnaryInterceptor(middleware.ExtractB3()),
-		grpc.NumStreamWorkers(streamWorkers), // workers keep their grown stacks; a goroutine per call grows one each time
-	)...)
+	a.rpc = grpc.NewServer(a.serverOptions()...)
 	return a, nil
 }
 
@@ -155,7 +155,7 @@ func (a *App) trace() error {
 func (a *App) listenAdmin() error {
 	a.admin = telemetry.NewAdmin(telemetry.AdminOptions{Registry: a.registry, Ready: a.Health.Summary})
 	a.admin.Handle("/faults", a.faults.Handler())
-	a.admin.Handle("GET /mesh", a.mesh.Handler())
+	a.admin.Handle("GET /mesh", a.meshPage())
 	var err error
 	a.adminServer, err = telemetry.NewServer(a.Config.Admin, a.admin)
 	if err != nil {
@@ -168,6 +168,9 @@ func (a *App) listenAdmin() error {
 
 // Server returns the wrapper that puts the server ring around each endpoint.
 func (a *App) Server() endpoints.Wrapper {
+	if a.stock != nil {
+		return a.stock.Server
+	}
 	ring := middleware.ServerRing{
 		Tracer: a.Tracer, Metrics: a.Metrics, Logger: a.Logger,
 		Deadline: maxDeadline, Faults: &a.faults,
@@ -180,8 +183,6 @@ func (a *App) Server() endpoints.Wrapper {
 const (
 	maxDeadline = 15 * time.Second // of a request whose caller names none, or a longer one
 	workQueue   = 256              // requests that wait for a simulated worker
-
-	streamWorkers = 16
 )
 
 // RPC is where gRPC services are registered.

@@ -6,9 +6,6 @@ import (
 	"github.com/go-kit/kit/endpoint"
 	"google.golang.org/grpc"
 
-	"github.com/kitmesh/kitmesh/infra/mesh"
-	"github.com/kitmesh/kitmesh/infra/mesh/discovery"
-	"github.com/kitmesh/kitmesh/infra/mesh/target"
 	"github.com/kitmesh/kitmesh/middleware"
 	"github.com/kitmesh/kitmesh/transports/rpc"
 )
@@ -26,6 +23,9 @@ const callDeadline = 5 * time.Second
 // Client returns what makes the endpoints of a called service. Each is balanced,
 // broken and retried over the instances of the one target they share.
 func (a *App) Client(service string, opts ...ClientOption) rpc.Dialer {
+	if a.stock != nil {
+		return a.stock.Client(service) // its ring has no place for options
+	}
 	ring := middleware.ClientRing{Target: service, Metrics: a.Metrics, Deadline: callDeadline}
 	for _, set := range opts {
 		set(&ring)
@@ -34,23 +34,4 @@ func (a *App) Client(service string, opts ...ClientOption) rpc.Dialer {
 	return func(method string, dial func(grpc.ClientConnInterface) endpoint.Endpoint) endpoint.Endpoint {
 		return ring.Call(method, t.Endpoint(method, dial))
 	}
-}
-
-// join makes the mesh of this process; it contacts nobody before Client does.
-func (a *App) join() {
-	a.mesh = mesh.New(mesh.Options{
-		Consul:    a.consul,
-		Discovery: discovery.Options{Logger: a.Logger},
-		Target: target.Options{
-			Tracer: a.Tracer,
-			// A hung instance costs a call half its time, not all of it.
-			Retry:   target.Retry{TryShare: 0.5},
-			Metrics: target.NewMetrics(a.registry),
-			Logger:  a.Logger,
-		},
-		Each: func(service string, o *target.Options) {
-			o.Retry.Hedge = hedged[service]
-		},
-	})
-	a.OnClose(func() { _ = a.mesh.Close() })
 }

@@ -37,6 +37,7 @@ type Config struct {
 	Workers   int
 	RateLimit float64
 	TTL       time.Duration
+	Stack     string // StackMesh or StackStock
 }
 
 // parse reads args over the environment. Its errors fit one line.
@@ -61,6 +62,7 @@ func parse(service string, args []string, env func(string) string, usage io.Writ
 	fs.IntVar(&c.Workers, "workers", 0, "`number` of requests worked on at once with --work; 0 is no bound")
 	fs.Float64Var(&c.RateLimit, "rate-limit", 0, "requests per `second` this instance accepts, all methods together; 0 is no limit")
 	fs.DurationVar(&c.TTL, "ttl", 800*time.Millisecond, "`time` without a heartbeat after which Consul calls the instance dead")
+	fs.StringVar(&c.Stack, "stack", StackMesh, "`rings` and discovery: mesh, or stock for those of go-kit's examples, to compare")
 	if err := fromEnvironment(fs, env); err != nil {
 		return c, err
 	}
@@ -123,6 +125,8 @@ func (c *Config) validate() error {
 		return fmt.Errorf("--workers %d is negative", c.Workers)
 	case !(c.RateLimit >= 0 && c.RateLimit <= math.MaxInt32):
 		return fmt.Errorf("--rate-limit %v is not a number of requests from 0 up", c.RateLimit)
+	case c.Stack != StackMesh && c.Stack != StackStock:
+		return fmt.Errorf("--stack is %s or %s, not %q", StackMesh, StackStock, c.Stack)
 	case c.TTL < 100*time.Millisecond:
 		return fmt.Errorf("--ttl %v is under 100ms: a busy machine would be called dead", c.TTL)
 	}

@@ -46,6 +46,7 @@ func TestParseRefuses(t *testing.T) {
 		"--rate-limit -1":     "--rate-limit",
 		"--ttl 1ms":           "under 100ms",
 		"--ttl soon":          "invalid value",
+		"--stack none":        "mesh or stock",
 		"--log-level loud":    "unknown",
 		"--log-format binary": "unknown",
 	} {
@@ -64,7 +65,7 @@ func TestHelpListsEveryFlag(t *testing.T) {
 	if _, err := parse("catalog", []string{"-h"}, func(string) string { return "" }, &out); !errors.Is(err, flag.ErrHelp) {
 		t.Fatal(err)
 	}
-	for _, f := range []string{"id", "version", "zone", "rpc", "admin", "advertise", "consul", "broker", "zipkin", "sample", "log-level", "log-format", "work", "workers", "rate-limit", "ttl", "provider"} {
+	for _, f := range []string{"id", "version", "zone", "rpc", "admin", "advertise", "consul", "broker", "zipkin", "sample", "log-level", "log-format", "work", "workers", "rate-limit", "ttl", "provider", "stack"} {
 		if !strings.Contains(out.String(), "\n  -"+f) {
 			t.Errorf("-h does not tell of --%s", f)
 		}

@@ -29,7 +29,10 @@ func (a *App) Run(ctx context.Context) error {
 	a.Health.Report("server", "answers on "+a.advertised, nil)
 	g.Go(func() error { return named("server", serve()) })
 
-	r := registry.New(a.consul, a.registration(), a.Health.Summary, a.bareLogger)
+	r, err := a.registrar()
+	if err != nil {
+		return err
+	}
 	registered, leave := context.WithCancel(work)
 	g.Go(func() error { return named("registration", r.Run(registered)) })
 	a.Logger.Info("serving", "rpc", a.advertised, "admin", a.adminServer.Addr(), "version", a.Config.Version)
@@ -40,7 +43,7 @@ func (a *App) Run(ctx context.Context) error {
 	}
 	a.Logger.Info("leaving")
 	leaving, cancel := context.WithTimeout(work, 3*time.Second)
-	err := r.Drain(leaving)
+	err = r.Drain(leaving)
 	cancel()
 	leave()
 	if err != nil {

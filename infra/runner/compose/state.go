@@ -74,6 +74,7 @@ func addTo(state *runner.State, m member, d detail) {
 	})
 	switch m.service {
 	case "edge":
+		state.Stack = d.env("KITMESH_STACK", "mesh")
 		state.Gateway = published(m, portEdge)
 	case "consul":
 		state.Consul = published(m, portConsul)
