@@ -273,3 +273,34 @@ func TestMetrics(t *testing.T) {
 		}
 	}
 }
+
+// What the example says is true: its service is found and its call answered.
+func TestExample(t *testing.T) {
+	consul := consultest.Start(t)
+	catalog := start(t, consul, "x-1", "127.0.0.1:0")
+	ctx, cancel := context.WithTimeout(t.Context(), 10*time.Second)
+	defer cancel()
+	watched := make(chan struct{})
+	gate := make(chan struct{})
+	catalog.Hold(gate) // the call is answered when the caller was found
+	go func() {
+		defer close(watched)
+		defer close(gate)
+		if !eventually(5*time.Second, func() bool {
+			found, _, err := consul.Client().Health().Service("mine", "", true, nil)
+			return err == nil && len(found) == 1
+		}) {
+			t.Error("the example's service is not in Consul")
+		}
+	}()
+	for {
+		err := joinAndCall(ctx, consul.URL(), "x")
+		if err == nil {
+			break
+		}
+		if ctx.Err() != nil {
+			t.Fatal(err)
+		}
+	}
+	<-watched
+}
