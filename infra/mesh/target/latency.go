@@ -76,7 +76,7 @@ type choice struct {
 
 func (m *Member) choice(now time.Duration) choice {
 	n := m.inFlight.Load()
-	c := choice{share: float64(m.instance.Load().Weight) * m.ramp(now)}
+	c := choice{share: float64(m.weight.Load()) * m.ramp(now)}
 	c.queued = float64(n) / c.share
 	if m.target.opts.Balance.LeastRequest {
 		return c

@@ -73,7 +73,7 @@ type link struct {
 	opts  []grpc.DialOption
 	ready func() // called whenever the connection becomes ready
 
-	state atomic.Int32
+	state *atomic.Int32 // the member's, where picks find it
 	conn  atomic.Pointer[grpc.ClientConn]
 
 	mu     sync.Mutex // dialling and closing
@@ -82,8 +82,8 @@ type link struct {
 	done   chan struct{}
 }
 
-func newLink(addr string, opts []grpc.DialOption, ready func()) *link {
-	l := &link{addr: addr, opts: opts, ready: ready}
+func newLink(addr string, opts []grpc.DialOption, state *atomic.Int32, ready func()) *link {
+	l := &link{addr: addr, opts: opts, state: state, ready: ready}
 	l.state.Store(undialled)
 	return l
 }

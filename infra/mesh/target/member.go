@@ -21,37 +21,51 @@ const (
 // what happened to the calls. It lives as long as the instance stays known under
 // the same id and address.
 type Member struct {
-	target   *Target
-	instance atomic.Pointer[discovery.Instance]
-	breaker  atomic.Pointer[middleware.Breaker]
-	link     *link
-
-	inFlight atomic.Int64
-	picks    atomic.Uint64
-	failures atomic.Uint64 // tries that ended with the instance to blame
-
-	latency latency
-	stall   stall
-	since   atomic.Int64 // of the slow start, since the target's start; 0: none
-
+	// All that a pick reads of a candidate is in the first cache line. With many
+	// instances a line that is not in the cache costs more than all the rest of a
+	// pick; TestMemberLines holds the layout.
+	target *Target
 	// A refused connection is evidence of the caller's own: the member is left
 	// alone for a growing time. It matters where no gRPC connection tells.
-	refusals     atomic.Int32
 	refusedUntil atomic.Int64 // nanoseconds since the target's start
+	since        atomic.Int64 // of the slow start, since the target's start; 0: none
+	latency      latency
+	inFlight     atomic.Int32
+	weight       atomic.Int32 // the instance's
+	conn         atomic.Int32 // the connection's state, which the link writes
+	tripped      atomic.Bool  // the breaker is not closed: it must be asked
+	stall        stall
 
-	wasReady atomic.Bool // the connection has been ready before
-
-	retired atomic.Bool // no new calls; closed when the last one ends
-	ended   atomic.Bool // the connection was closed
-
+	// The next three are what a call needs of the member it goes to. A pick
+	// touches them beforehand, see look.
+	labels    atomic.Pointer[labels]
+	breaker   atomic.Pointer[middleware.Breaker]
 	endpoints atomic.Pointer[[]endpoint.Endpoint] // by Target.Endpoint's slot
+	picks     atomic.Uint64
+	refusals  atomic.Int32
+	retired   atomic.Bool // no new calls; closed when the last one ends
+
+	id, addr string
+	first    middleware.Breaker // until a restart replaces it
+
+	instance atomic.Pointer[discovery.Instance]
+	link     *link
+	failures atomic.Uint64 // tries that ended with the instance to blame
+	wasReady atomic.Bool   // the connection has been ready before
+	ended    atomic.Bool   // the connection was closed
+
+	_ [16]byte
 }
 
+// labels are what members have in common with many others: one copy for all is
+// in the cache when a call asks.
+type labels struct{ zone, version string }
+
 func (t *Target) newMember(instance discovery.Instance) *Member {
-	m := &Member{target: t}
-	m.instance.Store(&instance)
-	m.breaker.Store(t.newBreaker(m, instance.ID))
-	m.link = newLink(instance.Addr, t.dialOptions, m.connected)
+	m := &Member{target: t, id: instance.ID, addr: instance.Addr}
+	m.describe(instance)
+	t.initBreaker(m, &m.first)
+	m.link = newLink(instance.Addr, t.dialOptions, &m.conn, m.connected)
 	return m
 }
 
@@ -59,7 +73,7 @@ func (t *Target) newMember(instance discovery.Instance) *Member {
 func (m *Member) Instance() discovery.Instance { return *m.instance.Load() }
 
 // Addr is the host:port of the instance.
-func (m *Member) Addr() string { return m.instance.Load().Addr }
+func (m *Member) Addr() string { return m.addr }
 
 // Conn is the gRPC connection to the instance, shared by all methods and
 // dialled when first used.
@@ -71,9 +85,11 @@ func (m *Member) InFlight() int { return int(m.inFlight.Load()) }
 // update takes what discovery says now. A new start time means another process
 // at the same address: what was held against the old one is forgotten.
 func (m *Member) update(instance discovery.Instance) {
-	old := m.instance.Swap(&instance)
+	old := m.instance.Load()
+	m.describe(instance)
 	if old.Started != instance.Started {
-		m.breaker.Store(m.target.newBreaker(m, instance.ID))
+		m.target.initBreaker(m, &middleware.Breaker{})
+		m.tripped.Store(false)
 		m.latency.reset()
 		m.clear("it restarted")
 		m.startSlowly()
@@ -82,6 +98,34 @@ func (m *Member) update(instance discovery.Instance) {
 		m.link.wake()
 	}
 }
+
+// describe takes over what discovery says.
+func (m *Member) describe(instance discovery.Instance) {
+	m.instance.Store(&instance)
+	m.weight.Store(weight(instance))
+	m.labels.Store(m.target.labelsOf(instance))
+}
+
+// labelsOf returns the one copy of the labels. Only apply calls it.
+func (t *Target) labelsOf(instance discovery.Instance) *labels {
+	key := labels{instance.Zone, instance.Version}
+	if t.labels[key] == nil {
+		t.labels[key] = &key
+	}
+	return t.labels[key]
+}
+
+// look has the cache lines fetched that a call on the member needs, at the price
+// of one: the loads do not wait for each other. Where a member is used in turn
+// with thousands they would be fetched one after the other.
+func (m *Member) look() {
+	_ = m.inFlight.Load()
+	_ = m.picks.Load()
+	_ = m.first.Look()
+}
+
+// weight fits the share of an instance into what a pick reads.
+func weight(i discovery.Instance) int32 { return int32(min(max(i.Weight, 1), 1<<20)) }
 
 // fitness says how good a choice a member is now.
 type fitness int
@@ -94,7 +138,7 @@ const (
 )
 
 func (m *Member) fitness(now time.Duration) fitness {
-	if m.refusedUntil.Load() > int64(now) || !m.breaker.Load().Ready() {
+	if m.refusedUntil.Load() > int64(now) || m.tripped.Load() && !m.breaker.Load().Ready() {
 		return hopeless
 	}
 	if m.stall.suspect.Load() {
@@ -103,7 +147,7 @@ func (m *Member) fitness(now time.Duration) fitness {
 	if !m.target.speaksGRPC.Load() {
 		return fit
 	}
-	switch connectivity.State(m.link.state.Load()) {
+	switch connectivity.State(m.conn.Load()) {
 	case connectivity.Ready:
 		return fit
 	case connectivity.TransientFailure, connectivity.Shutdown:
@@ -120,7 +164,7 @@ func (m *Member) acquire(now time.Duration) int64 {
 	if m.inFlight.Load() == 0 {
 		m.quiet(now) // first, so that nobody sees a call in flight and an old time
 	}
-	n := m.inFlight.Add(1)
+	n := int64(m.inFlight.Add(1))
 	if m.retired.Load() {
 		m.release()
 		return 0

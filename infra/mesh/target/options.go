@@ -34,6 +34,10 @@ type Options struct {
 	// FirstWait is how long a call waits for the first set of instances after
 	// start-up; 100 ms if 0.
 	FirstWait time.Duration
+	// Rand is where all chance comes from, such as a seeded generator behind a
+	// lock: it is called by calls that run at the same time. math/rand/v2's own
+	// if nil.
+	Rand func() uint64
 }
 
 // Balance says how an instance is chosen; the zero value is usable: the better

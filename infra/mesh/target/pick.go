@@ -1,7 +1,7 @@
 package target
 
 import (
-	"math/rand/v2"
+	"math/bits"
 	"slices"
 	"time"
 )
@@ -39,22 +39,36 @@ func (t *tried) has(m *Member) bool {
 // order draws members at random: small sets without repetition, so that all of
 // them are seen, large ones with, so that a draw costs the same.
 type order struct {
+	t    *Target
 	n    int
 	k    int
+	bits uint64
 	list [draws]uint8
+}
+
+// draw returns one of n, at random. A random number is good for three draws: the
+// product's high half is the draw, the low half what is left of the number.
+func (o *order) draw(n int) int {
+	if o.k%3 == 0 {
+		o.bits = o.t.random()
+	}
+	o.k++
+	hi, lo := bits.Mul64(o.bits, uint64(n))
+	o.bits = lo
+	return int(hi)
 }
 
 func (o *order) next() int {
 	if o.n > draws {
-		return rand.IntN(o.n)
+		return o.draw(o.n)
 	}
 	if o.k == 0 {
 		o.list = [draws]uint8{0, 1, 2, 3, 4, 5}
 	}
-	j := o.k + rand.IntN(o.n-o.k)
-	o.list[o.k], o.list[j] = o.list[j], o.list[o.k]
-	o.k++
-	return int(o.list[o.k-1])
+	k := o.k
+	j := k + o.draw(o.n-k)
+	o.list[k], o.list[j] = o.list[j], o.list[k]
+	return int(o.list[k])
 }
 
 // pick chooses the better of two random fit members that were not tried: its
@@ -67,11 +81,20 @@ func (s *set) pick(not *tried, now time.Duration) (*Member, fitness) {
 	if n == 0 {
 		return nil, hopeless
 	}
+	t := s.members[0].target
 	var first, spare *Member
 	var one, spared choice
-	o := order{n: n}
-	for range min(n, draws) {
-		m := s.members[o.next()]
+	o := order{t: t, n: n}
+	var pair [2]*Member // nearly always they are all it takes
+	for i := range min(n, len(pair)) {
+		pair[i] = s.members[o.next()]
+		pair[i].look()
+	}
+	for i := range min(n, draws) {
+		m := pair[i%len(pair)]
+		if i >= len(pair) {
+			m = s.members[o.next()]
+		}
 		if m == first || m == spare || not.has(m) {
 			continue
 		}
@@ -81,7 +104,7 @@ func (s *set) pick(not *tried, now time.Duration) (*Member, fitness) {
 			continue
 		}
 		c := m.choice(now)
-		if c.share < float64(s.heaviest) && rand.Float64()*float64(s.heaviest) >= c.share {
+		if c.share < float64(s.heaviest) && !t.chance(c.share/float64(s.heaviest)) {
 			if spare == nil || c.less(spared) {
 				spare, spared = m, c
 			}
@@ -111,7 +134,7 @@ func (s *set) pick(not *tried, now time.Duration) (*Member, fitness) {
 // hangs costs the others no time and one that recovers is found at once.
 func (s *set) scan(not *tried, now time.Duration) (best *Member, level fitness) {
 	n := len(s.members)
-	offset := rand.IntN(n)
+	offset := int(s.members[0].target.random() % uint64(n))
 	var least choice
 	for i := range n {
 		m := s.members[(i+offset)%n]

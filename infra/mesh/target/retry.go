@@ -2,7 +2,6 @@ package target
 
 import (
 	"context"
-	"math/rand/v2"
 	"time"
 
 	"github.com/kitmesh/kitmesh/services/fault"
@@ -43,7 +42,7 @@ func (t *Target) backoff(n int, unsent bool) time.Duration {
 	if n == 1 && unsent {
 		return 0
 	}
-	return rand.N(min(t.opts.Retry.Base<<(n-1), t.opts.Retry.Cap) + 1)
+	return t.jitter(min(t.opts.Retry.Base<<(n-1), t.opts.Retry.Cap))
 }
 
 // offers reports whether a member is left that the call may try.
@@ -74,7 +73,7 @@ func (t *Target) failed(p *progress, why string) error {
 	}
 	e := &Error{Service: t.opts.Service, Method: p.method.name, Tries: p.went.n, Why: why, Last: p.last}
 	for _, m := range p.went.list[:p.went.n] {
-		e.Instances = append(e.Instances, m.instance.Load().ID)
+		e.Instances = append(e.Instances, m.id)
 	}
 	if !fault.Failure(p.last) {
 		return e

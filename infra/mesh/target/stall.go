@@ -42,11 +42,11 @@ func (p *pulse) answered(now time.Duration) {
 // stall finds instances that hold calls and say nothing, as a stopped process
 // does: its connection stays up. The zero value suspects nothing.
 type stall struct {
+	suspect   atomic.Bool  // first: picks read it
+	probes    atomic.Int32 // since it is suspect
 	heard     atomic.Int64 // the last answer, or the begin of calls, since the target's start
 	heardBeat atomic.Int64 // the pulse's count then
 	gap       latency      // between answers while there are calls in flight
-	suspect   atomic.Bool
-	probes    atomic.Int32 // since it is suspect
 	probeAt   atomic.Int64
 }
 
@@ -104,8 +104,8 @@ func (m *Member) suspected(now time.Duration) bool {
 	}
 	m.stall.probes.Store(0)
 	m.stall.probeAt.Store(int64(now + probeMin))
-	t.metrics.suspect(m.instance.Load().ID)
-	t.log.Info("instance suspected: calls in flight and no answer", "instance", m.instance.Load().ID, "in_flight", m.inFlight.Load())
+	t.metrics.suspect(m.id)
+	t.log.Info("instance suspected: calls in flight and no answer", "instance", m.id, "in_flight", m.inFlight.Load())
 	if m.retired.Load() { // it left meanwhile
 		m.clear("it left")
 	}
@@ -120,7 +120,7 @@ func (m *Member) clear(why string) {
 	m.target.pulse.ill.Add(-1)
 	m.latency.reset()
 	m.startSlowly()
-	m.target.log.Info("instance no longer suspected: "+why, "instance", m.instance.Load().ID)
+	m.target.log.Info("instance no longer suspected: "+why, "instance", m.id)
 }
 
 // probe admits one call to a suspect that has none and whose time has come.

@@ -28,9 +28,10 @@ type Target struct {
 	methods    methods
 	pulse      pulse
 	flights    flights
-	sweeping   atomic.Bool   // the sweeper is not at rest
-	wake       chan struct{} // ends its rest
-	speaksGRPC atomic.Bool   // some method goes over gRPC: connections matter
+	sweeping   atomic.Bool        // the sweeper is not at rest
+	wake       chan struct{}      // ends its rest
+	speaksGRPC atomic.Bool        // some method goes over gRPC: connections matter
+	labels     map[labels]*labels // of apply
 	slots      atomic.Int32
 	retries    atomic.Uint64
 
@@ -60,7 +61,7 @@ func New(o Options) *Target {
 		start:       time.Now(),
 		wake:        make(chan struct{}, 1),
 		ctx:         ctx, stop: stop,
-		live: map[*Member]struct{}{},
+		labels: map[labels]*labels{}, live: map[*Member]struct{}{},
 	}
 	t.set.Store(&set{changed: make(chan struct{})})
 	t.apply(o.Source.Snapshot())
@@ -167,19 +168,23 @@ func (t *Target) ended(m *Member) {
 	}
 }
 
-// newBreaker returns a breaker for an instance that tells the metrics and the
+// initBreaker makes b the breaker of a member, which tells the metrics and the
 // log when it changes.
-func (t *Target) newBreaker(m *Member, instance string) *middleware.Breaker {
+func (t *Target) initBreaker(m *Member, b *middleware.Breaker) {
 	s := t.opts.Breaker
-	s.Name = instance
+	s.Name = m.id
 	s.OnChange = func(name, from, to string) {
+		if m.breaker.Load() == b {
+			m.tripped.Store(to != middleware.Closed)
+		}
 		if to == middleware.Closed {
 			m.startSlowly()
 		}
 		t.metrics.transition(name, to)
 		t.log.Info("breaker changed", "instance", name, "from", from, "to", to)
 	}
-	return middleware.NewBreaker(s)
+	b.Init(s)
+	m.breaker.Store(b)
 }
 
 // Endpoint returns the go-kit endpoint of a method over all instances. dial

@@ -46,13 +46,12 @@ var errPanicked = fault.New(fault.Canceled, "the call panicked")
 
 // depart begins a try on a member.
 func (t *Target) depart(ctx context.Context, p *progress, m *Member) *flight {
-	instance := m.instance.Load()
+	labels := m.labels.Load()
 	m.picks.Add(1)
 	f := &flight{member: m, method: p.method, start: t.now()}
 	f.Context = ctx
 	f.Peer = middleware.Peer{
-		Service: t.opts.Service, Instance: instance.ID, Addr: instance.Addr,
-		Zone: instance.Zone, Version: instance.Version,
+		Service: t.opts.Service, Instance: m.id, Addr: m.addr, Zone: labels.zone, Version: labels.version,
 		Breaker: m.breaker.Load().State(), Try: p.went.n, Hedge: p.hedge,
 	}
 	limit := t.tryLimit(ctx, p.went.n)
