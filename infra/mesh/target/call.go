@@ -110,7 +110,7 @@ func (t *Target) choose(ctx context.Context, p *progress) (*Member, permit, erro
 		if n == 0 {
 			continue // it retired meanwhile: the set is newer now
 		}
-		allowed, err := m.breaker.Load().Allow()
+		allowed, err := m.breaker.Allow()
 		if err != nil && (level != hopeless || n > 1) {
 			m.release()
 			p.not.add(m) // another caller's probe is under way

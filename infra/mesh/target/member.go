@@ -36,17 +36,16 @@ type Member struct {
 	tripped      atomic.Bool  // the breaker is not closed: it must be asked
 	stall        stall
 
-	// The next three are what a call needs of the member it goes to. A pick
+	// The next are what a call needs of the member it goes to. A pick
 	// touches them beforehand, see look.
 	labels    atomic.Pointer[labels]
-	breaker   atomic.Pointer[middleware.Breaker]
 	endpoints atomic.Pointer[[]endpoint.Endpoint] // by Target.Endpoint's slot
 	picks     atomic.Uint64
 	refusals  atomic.Int32
 	retired   atomic.Bool // no new calls; closed when the last one ends
 
 	id, addr string
-	first    middleware.Breaker // until a restart replaces it
+	breaker  middleware.Breaker
 
 	instance atomic.Pointer[discovery.Instance]
 	link     *link
@@ -64,7 +63,7 @@ type labels struct{ zone, version string }
 func (t *Target) newMember(instance discovery.Instance) *Member {
 	m := &Member{target: t, id: instance.ID, addr: instance.Addr}
 	m.describe(instance)
-	t.initBreaker(m, &m.first)
+	m.breaker.Init(t.breakerOf(m))
 	m.link = newLink(instance.Addr, t.dialOptions, &m.conn, m.connected)
 	return m
 }
@@ -88,8 +87,7 @@ func (m *Member) update(instance discovery.Instance) {
 	old := m.instance.Load()
 	m.describe(instance)
 	if old.Started != instance.Started {
-		m.target.initBreaker(m, &middleware.Breaker{})
-		m.tripped.Store(false)
+		m.breaker.Reset()
 		m.latency.reset()
 		m.clear("it restarted")
 		m.startSlowly()
@@ -121,7 +119,7 @@ func (t *Target) labelsOf(instance discovery.Instance) *labels {
 func (m *Member) look() {
 	_ = m.inFlight.Load()
 	_ = m.picks.Load()
-	_ = m.first.Look()
+	_ = m.breaker.Look()
 }
 
 // weight fits the share of an instance into what a pick reads.
@@ -138,7 +136,7 @@ const (
 )
 
 func (m *Member) fitness(now time.Duration) fitness {
-	if m.refusedUntil.Load() > int64(now) || m.tripped.Load() && !m.breaker.Load().Ready() {
+	if m.refusedUntil.Load() > int64(now) || m.tripped.Load() && !m.breaker.Ready() {
 		return hopeless
 	}
 	if m.stall.suspect.Load() {

@@ -142,7 +142,7 @@ func (s *set) scan(not *tried, now time.Duration) (best *Member, level fitness) 
 			continue
 		}
 		f := m.fitness(now)
-		if f == hopeless && m.inFlight.Load() > 0 && !m.breaker.Load().Ready() {
+		if f == hopeless && m.inFlight.Load() > 0 && !m.breaker.Ready() {
 			continue
 		}
 		c := m.choice(now)

@@ -52,7 +52,7 @@ func (t *Target) Report() Report {
 		i := m.Instance()
 		r.Members = append(r.Members, MemberReport{
 			ID: i.ID, Addr: i.Addr, Version: i.Version, Zone: i.Zone, Weight: i.Weight, Doubted: i.Doubted,
-			State: m.stateName(), Breaker: m.breaker.Load().State(), InFlight: int64(m.inFlight.Load()),
+			State: m.stateName(), Breaker: m.breaker.State(), InFlight: int64(m.inFlight.Load()),
 			Picks: m.picks.Load(), Failures: m.failures.Load(),
 			EWMAMillis: float64(m.latency.estimate(now, m.inFlight.Load() == 0).Microseconds()) / 1000,
 			Suspect:    m.stall.suspect.Load(), SlowStart: m.ramp(now),

@@ -168,23 +168,20 @@ func (t *Target) ended(m *Member) {
 	}
 }
 
-// initBreaker makes b the breaker of a member, which tells the metrics and the
-// log when it changes.
-func (t *Target) initBreaker(m *Member, b *middleware.Breaker) {
+// breakerOf returns the settings of a member's breaker, which tells the metrics
+// and the log when it changes.
+func (t *Target) breakerOf(m *Member) middleware.BreakerSettings {
 	s := t.opts.Breaker
 	s.Name = m.id
 	s.OnChange = func(name, from, to string) {
-		if m.breaker.Load() == b {
-			m.tripped.Store(to != middleware.Closed)
-		}
+		m.tripped.Store(to != middleware.Closed)
 		if to == middleware.Closed {
 			m.startSlowly()
 		}
 		t.metrics.transition(name, to)
 		t.log.Info("breaker changed", "instance", name, "from", from, "to", to)
 	}
-	b.Init(s)
-	m.breaker.Store(b)
+	return s
 }
 
 // Endpoint returns the go-kit endpoint of a method over all instances. dial

@@ -52,7 +52,7 @@ func (t *Target) depart(ctx context.Context, p *progress, m *Member) *flight {
 	f.Context = ctx
 	f.Peer = middleware.Peer{
 		Service: t.opts.Service, Instance: m.id, Addr: m.addr, Zone: labels.zone, Version: labels.version,
-		Breaker: m.breaker.Load().State(), Try: p.went.n, Hedge: p.hedge,
+		Breaker: m.breaker.State(), Try: p.went.n, Hedge: p.hedge,
 	}
 	limit := t.tryLimit(ctx, p.went.n)
 	if p.probe > 0 && (limit <= 0 || p.probe < limit) {
