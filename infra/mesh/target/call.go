@@ -69,24 +69,28 @@ func (t *Target) Do(ctx context.Context, call Call, try func(ctx context.Context
 
 // run makes one try after another.
 func (t *Target) run(ctx context.Context, p *progress) (any, error) {
-	t.budget.call()
-	p.not.once = p.once
+	t.begin(p)
 	for {
 		m, permit, err := t.choose(ctx, p)
 		if err != nil {
 			return nil, err
 		}
-		p.went.add(m)
-		p.not.add(m)
 		response, err := t.once(ctx, p, m, permit)
 		if err == nil {
 			return response, nil
 		}
-		p.last = err
-		if why := t.verdict(ctx, p, err); why != "" {
+		why, delay := t.verdict(ctx, p, err)
+		if why != "" {
 			return nil, t.failed(p, why)
 		}
+		pause(ctx, delay)
 	}
+}
+
+// begin counts a call.
+func (t *Target) begin(p *progress) {
+	t.budget.call()
+	p.not.once = p.once
 }
 
 // choose picks a member and counts the call in. It waits only while discovery

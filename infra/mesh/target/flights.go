@@ -1,7 +1,6 @@
 package target
 
 import (
-	"math/rand/v2"
 	"sync/atomic"
 	"time"
 )
@@ -30,13 +29,13 @@ type chunk struct {
 	next  atomic.Pointer[chunk]
 }
 
-// add enters a flight; storing nil in its slot takes it out.
-func (l *flights) add(f *flight) {
-	seed := rand.Uint32()
-	c := &l.stripes[seed%stripes]
+// add enters a flight, anywhere that chance says; storing nil in its slot takes
+// it out.
+func (l *flights) add(f *flight, chance uint32) {
+	c := &l.stripes[chance%stripes]
 	for {
 		for i := range uint32(lane) {
-			slot := &c.slots[(seed>>8+i)%lane]
+			slot := &c.slots[(chance>>8+i)%lane]
 			if slot.Load() == nil {
 				f.slot = slot
 				if slot.CompareAndSwap(nil, f) {

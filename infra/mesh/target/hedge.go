@@ -64,7 +64,6 @@ func (t *Target) overtake(ctx context.Context, w work, method *method, waits *Me
 	if err != nil {
 		return nil, err
 	}
-	p.went.add(m)
 	defer func() {
 		if recover() != nil { // http.ErrAbortHandler, which is for the caller's goroutine only
 			err = errPanicked

@@ -3,6 +3,7 @@ package target
 import (
 	"fmt"
 	"math"
+	"math/rand/v2"
 	"slices"
 	"sync"
 	"testing"
@@ -78,7 +79,7 @@ func TestFlights(t *testing.T) {
 			var mine []*flight
 			for n := range 2000 {
 				f := &flight{}
-				l.add(f)
+				l.add(f, rand.Uint32())
 				mine = append(mine, f)
 				if n%3 > 0 {
 					mine[0].slot.Store(nil)

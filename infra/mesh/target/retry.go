@@ -7,32 +7,32 @@ import (
 	"github.com/kitmesh/kitmesh/services/fault"
 )
 
-// verdict decides whether the call ends with err and says why, or pauses before
-// the next try and returns "".
-func (t *Target) verdict(ctx context.Context, p *progress, err error) string {
+// verdict decides whether the call ends with err, the outcome of its last try,
+// and says why; or it returns "" and how long to pause before the next try.
+func (t *Target) verdict(ctx context.Context, p *progress, err error) (why string, delay time.Duration) {
+	p.last = err
 	unsent := notSent(err)
 	switch {
 	case ctx.Err() != nil:
-		return "the caller's time is over"
+		return "the caller's time is over", 0
 	case p.panicked, !fault.Retryable(err):
-		return "another instance would say the same"
+		return "another instance would say the same", 0
 	case p.once && !unsent:
-		return "it must not be repeated"
+		return "it must not be repeated", 0
 	case p.went.n >= t.opts.Retry.Max:
-		return "no further try allowed"
+		return "no further try allowed", 0
 	case !t.set.Load().offers(&p.not):
-		return "no other instance"
+		return "no other instance", 0
 	case !t.budget.retry():
-		return "the retry budget is spent"
+		return "the retry budget is spent", 0
 	}
-	delay := t.backoff(p.went.n, unsent)
+	delay = t.backoff(p.went.n, unsent)
 	if deadline, ok := ctx.Deadline(); ok && time.Until(deadline) <= delay {
-		return "no time for another try"
+		return "no time for another try", 0
 	}
-	pause(ctx, delay)
 	t.metrics.retries.Inc()
 	t.retries.Add(1)
-	return ""
+	return "", delay
 }
 
 // backoff is the pause after try n: random up to a bound that doubles, so that

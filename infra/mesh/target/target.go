@@ -46,6 +46,14 @@ type Target struct {
 
 // New returns a Target that follows o.Source until Close. It waits for nothing.
 func New(o Options) *Target {
+	t := assemble(o)
+	t.done.Go(func() { t.follow(t.ctx) })
+	t.done.Go(t.sweep)
+	return t
+}
+
+// assemble makes a Target that has no goroutine yet: a simulation drives it.
+func assemble(o Options) *Target {
 	o = o.withDefaults()
 	dial := dialOptions()
 	if o.Tracer != nil {
@@ -66,8 +74,6 @@ func New(o Options) *Target {
 	t.set.Store(&set{changed: make(chan struct{})})
 	t.apply(o.Source.Snapshot())
 	o.Metrics.watch(t)
-	t.done.Go(func() { t.follow(ctx) })
-	t.done.Go(t.sweep)
 	return t
 }
 

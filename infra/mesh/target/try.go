@@ -46,6 +46,8 @@ var errPanicked = fault.New(fault.Canceled, "the call panicked")
 
 // depart begins a try on a member.
 func (t *Target) depart(ctx context.Context, p *progress, m *Member) *flight {
+	p.went.add(m)
+	p.not.add(m)
 	labels := m.labels.Load()
 	m.picks.Add(1)
 	f := &flight{member: m, method: p.method, start: t.now()}
@@ -63,7 +65,7 @@ func (t *Target) depart(ctx context.Context, p *progress, m *Member) *flight {
 	}
 	if !p.once || limit > 0 {
 		f.Context, f.cancel = context.WithCancelCause(ctx)
-		t.flights.add(f)
+		t.flights.add(f, uint32(t.random()))
 		t.stir()
 	}
 	if p.at != nil {
@@ -77,37 +79,46 @@ func (t *Target) once(ctx context.Context, p *progress, m *Member, pass permit) 
 	f := t.depart(ctx, p, m)
 	returned := false
 	defer func() {
-		if f.cancel != nil {
-			f.slot.Store(nil)
-			f.cancel(nil)
-		}
-		booked := err
-		switch {
-		case !returned:
-			booked = errPanicked
-		case err != nil && errors.Is(context.Cause(f), errStalled): // suspicion deals with it
-			booked = errLost
-		}
-		pass.done(ctx, booked)
-		m.release()
 		if returned {
+			t.land(ctx, f, pass, err)
 			return
 		}
+		t.land(ctx, f, pass, errPanicked)
 		if panicked := recover(); panicked != nil { // nil: the goroutine ends, as tests do
 			p.panicked = true
 			response, err = nil, t.contain(panicked, p.method.name)
 		}
 	}()
-	if response, err = p.work.try(f, m); err != nil {
+	response, err = p.work.try(f, m)
+	err = t.arrive(ctx, p, f, err)
+	returned = true
+	return response, err
+}
+
+// arrive notes the outcome of a try and returns what it means to the caller.
+func (t *Target) arrive(ctx context.Context, p *progress, f *flight, err error) error {
+	if err != nil {
 		err = classify(ctx, f, err)
 	}
-	returned = true
 	now := t.now()
 	if err == nil || f.Err() == nil && !notSent(err) {
-		m.heard(now)
+		f.member.heard(now)
 	}
 	t.book(ctx, p, f, now, err)
-	return response, err
+	return err
+}
+
+// land ends a try that departed, however it came out.
+func (t *Target) land(ctx context.Context, f *flight, pass permit, err error) {
+	if f.cancel != nil {
+		f.slot.Store(nil)
+		f.cancel(nil)
+	}
+	if err != nil && errors.Is(context.Cause(f), errStalled) { // suspicion deals with it
+		err = errLost
+	}
+	pass.done(ctx, err)
+	f.member.release()
 }
 
 // book notes what the outcome of a try says about the member. Its time counts
