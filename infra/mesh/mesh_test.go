@@ -32,10 +32,15 @@ type instance struct {
 
 func start(t *testing.T, consul *consultest.Consul, id, addr string) instance {
 	t.Helper()
+	return startAs(t, consul, "x", id, addr)
+}
+
+func startAs(t *testing.T, consul *consultest.Consul, service, id, addr string) instance {
+	t.Helper()
 	s := servertest.Serve(t, addr)
 	ctx, cancel := context.WithCancel(t.Context())
 	done := make(chan struct{})
-	r := registry.New(consul.Client(), registry.Registration{Service: "x", ID: id, Addr: s.Addr, Version: "v1", Zone: "local"}, nil, nil)
+	r := registry.New(consul.Client(), registry.Registration{Service: service, ID: id, Addr: s.Addr, Version: "v1", Zone: "local"}, nil, nil)
 	go func() {
 		defer close(done)
 		if err := r.Run(ctx); err != nil {
