@@ -29,6 +29,7 @@ type contender struct {
 
 // field is everything that takes part in a run.
 type field struct {
+	servers    *fleet
 	raw        contender
 	contenders []contender
 }
@@ -58,7 +59,7 @@ func line(f *fleet, only string) (*field, error) {
 	if err != nil {
 		return nil, err
 	}
-	l := &field{raw: raw}
+	l := &field{servers: f, raw: raw}
 	for _, m := range entrants {
 		if only != "" && m.name != only {
 			continue

@@ -3,11 +3,11 @@ package main
 import (
 	"bufio"
 	"encoding/json"
-	"errors"
 	"fmt"
 	"io"
 	"os"
 	"os/exec"
+	"slices"
 	"time"
 )
 
@@ -32,7 +32,8 @@ type fleet struct {
 
 type child struct {
 	cmd   *exec.Cmd
-	stdin io.Closer         // the child ends when it closes, also when we crash
+	stdin io.WriteCloser    // the child ends when it closes, also when we crash
+	said  chan []byte       // the lines of its stdout
 	addrs map[string]string // by kind
 }
 
@@ -74,7 +75,7 @@ func startChild(arg string) (*child, error) {
 	if err != nil {
 		return nil, err
 	}
-	c := &child{cmd: exec.Command(self, serveArg, arg)}
+	c := &child{cmd: exec.Command(self, serveArg, arg), said: make(chan []byte)}
 	c.cmd.Stderr = os.Stderr
 	stdin, err := c.cmd.StdinPipe()
 	if err != nil {
@@ -88,19 +89,13 @@ func startChild(arg string) (*child, error) {
 	if err := c.cmd.Start(); err != nil {
 		return nil, fmt.Errorf("starting a server: %w", err)
 	}
-	said := make(chan error, 1)
 	go func() {
-		line, err := bufio.NewReader(stdout).ReadBytes('\n')
-		if err == nil {
-			err = json.Unmarshal(line, &c.addrs)
+		defer close(c.said)
+		for lines := bufio.NewScanner(stdout); lines.Scan(); {
+			c.said <- slices.Clone(lines.Bytes())
 		}
-		said <- err
 	}()
-	select {
-	case err = <-said:
-	case <-time.After(10 * time.Second):
-		err = errors.New("no word within 10 s")
-	}
+	err = c.hear(10*time.Second, &c.addrs)
 	if err != nil {
 		c.stop()
 		return nil, fmt.Errorf("a server did not start: %w", err)
@@ -108,11 +103,42 @@ func startChild(arg string) (*child, error) {
 	return c, nil
 }
 
+// hear reads what the child says next.
+func (c *child) hear(within time.Duration, what any) error {
+	select {
+	case line, ok := <-c.said:
+		if !ok {
+			return io.ErrUnexpectedEOF
+		}
+		return json.Unmarshal(line, what)
+	case <-time.After(within):
+		return fmt.Errorf("no word within %s", within)
+	}
+}
+
+// cpu is what the servers have used so far: each answers a line with it. In
+// tests they are part of this process, and have nothing of their own.
+func (f *fleet) cpu() (sum time.Duration) {
+	for _, c := range f.servers {
+		if c.cmd == nil {
+			continue
+		}
+		var used time.Duration
+		if _, err := io.WriteString(c.stdin, "\n"); err != nil || c.hear(time.Second, &used) != nil {
+			return 0
+		}
+		sum += used
+	}
+	return sum
+}
+
 func (c *child) stop() {
 	_ = c.stdin.Close()
 	ended := make(chan struct{})
 	go func() {
 		defer close(ended)
+		for range c.said { // until it has closed its stdout
+		}
 		_ = c.cmd.Wait() // it was told to end; how is of no interest
 	}()
 	select {

@@ -51,7 +51,11 @@ func kitmesh(f *fleet, kind string, rate float64) (contender, error) {
 		Metrics: target.NewMetrics(registry),
 	})
 	open.add(t.Close)
-	ring := middleware.ClientRing{Target: service, Metrics: middleware.NewMetrics(registry), Deadline: 5 * time.Second}
+	sampler, err := telemetry.NewSampler(telemetry.Sampling{Share: rate})
+	if err != nil {
+		return contender{}, err
+	}
+	ring := middleware.ClientRing{Target: service, Sampler: sampler, Metrics: middleware.NewMetrics(registry), Deadline: 5 * time.Second}
 	set := transport.Client(func(method string, dial func(grpc.ClientConnInterface) endpoint.Endpoint) endpoint.Endpoint {
 		return ring.Call(method, t.Endpoint(method, dial))
 	})

@@ -21,6 +21,7 @@ var callers = []int{1, 32}
 type cost struct {
 	wall   float64 // ns per call, over all callers: the inverse of throughput
 	cpu    float64 // ns per call of this process: the caller's side
+	served float64 // ns per call of the servers' processes
 	allocs float64 // per call, of this process
 	bytes  float64
 	errs   int
@@ -57,9 +58,9 @@ func compare(f *field, s settings, stopped <-chan os.Signal) ([]row, error) {
 			row := &rows[r]
 			var p pair
 			if i%2 == 0 {
-				p.raw, p.other = measure(f.raw.call, row.callers, s.slice), measure(row.call, row.callers, s.slice)
+				p.raw, p.other = f.measure(f.raw, row.callers, s.slice), f.measure(row.contender, row.callers, s.slice)
 			} else {
-				p.other, p.raw = measure(row.call, row.callers, s.slice), measure(f.raw.call, row.callers, s.slice)
+				p.other, p.raw = f.measure(row.contender, row.callers, s.slice), f.measure(f.raw, row.callers, s.slice)
 			}
 			row.pairs = append(row.pairs, p)
 		}
@@ -84,6 +85,14 @@ func check(rows []row) error {
 		}
 	}
 	return nil
+}
+
+// measure calls for a slice of time, and asks the servers what it cost them.
+func (f *field) measure(c contender, callers int, slice time.Duration) cost {
+	before := f.servers.cpu()
+	got := measure(c.call, callers, slice)
+	got.served = float64(f.servers.cpu()-before) / float64(max(got.calls, 1))
+	return got
 }
 
 // measure calls for a slice of time.
@@ -145,6 +154,7 @@ func (r row) of(f func(pair) float64) []float64 {
 
 func xWall(p pair) float64  { return p.other.wall / p.raw.wall }
 func xCPU(p pair) float64   { return p.other.cpu / p.raw.cpu }
+func xAll(p pair) float64   { return (p.other.cpu + p.other.served) / (p.raw.cpu + p.raw.served) }
 func allocs(p pair) float64 { return p.other.allocs - p.raw.allocs }
 
 func median(v []float64) float64 { return quantile(v, 0.5) }

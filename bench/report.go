@@ -80,11 +80,11 @@ sidecars of the issue is not measured yet.
 
 func (r report) tables(w io.Writer) {
 	for _, n := range callers {
-		fmt.Fprintf(w, "| %s | x raw | quartiles | µs per call | caller's CPU x raw | allocs over raw | KiB per call | errors |\n", plural(n, "caller"))
-		fmt.Fprintln(w, "|---|---|---|---|---|---|---|---|")
+		fmt.Fprintf(w, "| %s | x raw | quartiles | µs per call | caller's CPU x raw | all CPU x raw | allocs over raw | KiB per call | errors |\n", plural(n, "caller"))
+		fmt.Fprintln(w, "|---|---|---|---|---|---|---|---|---|")
 		if raw := r.rowsOf(n); len(raw) > 0 {
 			base := raw[0]
-			fmt.Fprintf(w, "| raw gRPC, round robin | 1.00 | | %.1f | 1.00 | 0 (of %.0f) | %.1f | |\n",
+			fmt.Fprintf(w, "| raw gRPC, round robin | 1.00 | | %.1f | 1.00 | 1.00 | 0 (of %.0f) | %.1f | |\n",
 				median(base.of(func(p pair) float64 { return p.raw.wall }))/1e3,
 				median(base.of(func(p pair) float64 { return p.raw.allocs })),
 				median(base.of(func(p pair) float64 { return p.raw.bytes }))/1024)
@@ -95,10 +95,10 @@ func (r report) tables(w io.Writer) {
 				errs += p.other.errs
 			}
 			x := row.of(xWall)
-			fmt.Fprintf(w, "| %s | %.2f | %.2f-%.2f | %.1f | %.2f | %+.0f | %.1f | %d |\n", row.what,
+			fmt.Fprintf(w, "| %s | %.2f | %.2f-%.2f | %.1f | %.2f | %.2f | %+.0f | %.1f | %d |\n", row.what,
 				median(x), quantile(x, 0.25), quantile(x, 0.75),
 				median(row.of(func(p pair) float64 { return p.other.wall }))/1e3,
-				median(row.of(xCPU)), median(row.of(allocs)),
+				median(row.of(xCPU)), median(row.of(xAll)), median(row.of(allocs)),
 				median(row.of(func(p pair) float64 { return p.other.bytes }))/1024, errs)
 		}
 		fmt.Fprintln(w)
@@ -144,11 +144,13 @@ func (r report) lines(w io.Writer) {
 	for _, row := range r.rowsOf(1) {
 		line(row.name+"_1caller", median(row.of(xWall)), "xraw")
 		line(row.name+"_1caller_cpu", median(row.of(xCPU)), "xraw")
+		line(row.name+"_1caller_cpu_all", median(row.of(xAll)), "xraw")
 		line(row.name+"_1caller_allocs", median(row.of(allocs)), "allocs")
 	}
 	for _, row := range r.rowsOf(32) {
 		line(row.name, median(row.of(xWall)), "xraw")
 		line(row.name+"_cpu", median(row.of(xCPU)), "xraw")
+		line(row.name+"_cpu_all", median(row.of(xAll)), "xraw")
 		line(row.name+"_allocs", median(row.of(allocs)), "allocs")
 	}
 	if len(r.sizes) > 0 {

@@ -1,6 +1,7 @@
 package main
 
 import (
+	"bufio"
 	"context"
 	"encoding/json"
 	"fmt"
@@ -37,7 +38,7 @@ const (
 )
 
 // serve is the main function of a server process. It tells its addresses in a
-// line of JSON and ends when stdin does.
+// line of JSON, answers every line with its CPU time, and ends when stdin does.
 func serve(args []string) error {
 	if len(args) != 1 {
 		return fmt.Errorf("%s takes one argument: the URL for spans, or %q", serveArg, sink)
@@ -57,8 +58,12 @@ func serve(args []string) error {
 	if err := json.NewEncoder(os.Stdout).Encode(addrs); err != nil {
 		return err
 	}
-	_, err = io.Copy(io.Discard, os.Stdin)
-	return err
+	for asked := bufio.NewScanner(os.Stdin); asked.Scan(); {
+		if err := json.NewEncoder(os.Stdout).Encode(cpuTime()); err != nil {
+			return err
+		}
+	}
+	return nil
 }
 
 // serveSink takes spans as Zipkin does and forgets them.

@@ -15,6 +15,7 @@ import (
 // that are nil or zero are left out.
 type ServerRing struct {
 	Tracer   *zipkin.Tracer
+	Sampler  zipkin.Sampler // of traces that begin here; nil: the Tracer's own
 	Metrics  *Metrics
 	Logger   *slog.Logger
 	Limit    endpoint.Middleware // one Limit, shared by all methods
@@ -42,6 +43,7 @@ func (r ServerRing) Wrap(method string, e endpoint.Endpoint) endpoint.Endpoint {
 		faults = r.Faults.Middleware
 	}
 	return chain(e,
+		BeginTrace(r.Sampler),
 		TraceServer(r.Tracer, method),
 		measure,
 		Log(r.Logger, method),
@@ -56,14 +58,15 @@ func (r ServerRing) Wrap(method string, e endpoint.Endpoint) endpoint.Endpoint {
 // ClientRing is what surrounds every call to a target. Parts that are nil or
 // zero are left out.
 type ClientRing struct {
-	Target   string // the called service, such as "catalog"
+	Target   string         // the called service, such as "catalog"
+	Sampler  zipkin.Sampler // of traces that begin with a call, such as a timer's; nil: the tracer's own
 	Metrics  *Metrics
 	Deadline time.Duration                           // of a call, its retries included
 	Guard    func(method string) endpoint.Middleware // Hystrix where a method has a fallback, else nil
 }
 
 // Call puts the outer half around a method's endpoint e, which retries and
-// balances: measure → deadline → guard → e. The guard is outside the retry, so
+// balances: begin → measure → deadline → guard → e. The guard is outside the retry, so
 // that its bulkhead bounds calls and its timeout their sum; measure is outside
 // the guard and counts what the caller sees.
 func (r ClientRing) Call(method string, e endpoint.Endpoint) endpoint.Endpoint {
@@ -75,6 +78,7 @@ func (r ClientRing) Call(method string, e endpoint.Endpoint) endpoint.Endpoint {
 		guard = r.Guard(method)
 	}
 	return chain(e,
+		BeginTrace(r.Sampler),
 		measure,
 		Deadline(r.Deadline),
 		guard,

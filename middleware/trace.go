@@ -4,7 +4,6 @@ import (
 	"context"
 	"net/netip"
 	"strconv"
-	"time"
 
 	"github.com/go-kit/kit/endpoint"
 	"github.com/openzipkin/zipkin-go"
@@ -42,7 +41,7 @@ func TraceServer(tracer *zipkin.Tracer, method string) endpoint.Middleware {
 			switch parent := parent.(type) {
 			case nil:
 				span = tracer.StartSpan(method, zipkin.Kind(model.Server))
-			case remoteSpan:
+			case *remoteSpan:
 				span = tracer.StartSpan(method, zipkin.Kind(model.Server), zipkin.Parent(parent.sc))
 			default:
 				span = tracer.StartSpan(method, zipkin.Parent(parent.Context()))
@@ -143,25 +142,6 @@ func TraceID(ctx context.Context) string {
 	}
 	return b3.TraceID(sc.TraceID)
 }
-
-// WithRemote returns a context within the trace of a remote caller. Spans
-// started from it continue that trace; TraceServer joins the caller's span.
-func WithRemote(ctx context.Context, sc model.SpanContext) context.Context {
-	return zipkin.NewContext(ctx, remoteSpan{sc})
-}
-
-// remoteSpan stands for the caller's span in our context. It is recorded on
-// the other side, so that every method but Context does nothing.
-type remoteSpan struct{ sc model.SpanContext }
-
-func (s remoteSpan) Context() model.SpanContext       { return s.sc }
-func (remoteSpan) SetName(string)                     {}
-func (remoteSpan) SetRemoteEndpoint(*model.Endpoint)  {}
-func (remoteSpan) Annotate(time.Time, string)         {}
-func (remoteSpan) Tag(string, string)                 {}
-func (remoteSpan) Finish()                            {}
-func (remoteSpan) FinishedWithDuration(time.Duration) {}
-func (remoteSpan) Flush()                             {}
 
 // unsampled reports whether span belongs to a trace that is known not to be
 // recorded. Such calls skip the tracer: zipkin-go builds the whole span before

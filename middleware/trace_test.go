@@ -11,6 +11,7 @@ import (
 	kitzipkin "github.com/go-kit/kit/tracing/zipkin"
 	"github.com/openzipkin/zipkin-go"
 	"github.com/openzipkin/zipkin-go/model"
+	zipkinb3 "github.com/openzipkin/zipkin-go/propagation/b3"
 	"google.golang.org/grpc"
 	"google.golang.org/grpc/metadata"
 
@@ -268,5 +269,82 @@ func TestTraceUnsampledIsFree(t *testing.T) {
 		if n := testing.AllocsPerRun(100, func() { _, _ = stock(ctx, nil) }); n < 5 {
 			t.Errorf("the stock middleware needs only %v allocations now", n)
 		}
+	})
+}
+
+// The decision about a trace that begins with a call is made once, before any
+// span, and all of its tries and hops share the id.
+func TestBeginTrace(t *testing.T) {
+	for name, tt := range map[string]struct {
+		sampler  zipkin.Sampler
+		recorded bool
+	}{
+		"recorded": {zipkin.AlwaysSample, true},
+		"not":      {zipkin.NeverSample, false},
+		"tracer's": {nil, true},
+	} {
+		t.Run(name, func(t *testing.T) {
+			r := new(spans)
+			asked := 0
+			tracer := tracerTo(t, r, func(uint64) bool { asked++; return tt.sampler == nil })
+			var ids []string
+			served := TraceServer(tracer, "a.B")(func(ctx context.Context, _ any) (any, error) {
+				ids = append(ids, TraceID(ctx))
+				return nil, nil
+			})
+			try := TraceClient(tracer, "a.B")(remote(served))
+			e := BeginTrace(tt.sampler)(func(ctx context.Context, request any) (any, error) {
+				if !tt.recorded {
+					_, _ = try(ctx, request) // the try of a recorded one begins the trace
+				}
+				return try(ctx, request)
+			})
+			if err := call(t, e); err != nil {
+				t.Fatal(err)
+			}
+			if len(ids[0]) != 32 || ids[0] != ids[len(ids)-1] {
+				t.Errorf("trace ids %q", ids)
+			}
+			if want := map[bool]int{true: 1}[tt.sampler == nil]; asked != want {
+				t.Errorf("the tracer's sampler was asked %d times, want %d", asked, want)
+			}
+			if !tt.recorded {
+				r.take(t, 0)
+				return
+			}
+			got := r.take(t, 2)
+			if server, client := got[0], got[1]; client.ParentID != nil || client.Kind != model.Client || server.ID != client.ID {
+				t.Errorf("client %+v, server %+v", client, server)
+			}
+		})
+	}
+	within, cancel := context.WithCancel(WithRemote(t.Context(), model.SpanContext{TraceID: model.TraceID{Low: 7}, ID: 7}))
+	defer cancel()
+	_, _ = BeginTrace(zipkin.NeverSample)(func(ctx context.Context, _ any) (any, error) {
+		if TraceID(ctx) != "0000000000000007" {
+			t.Errorf("a call within a trace is in trace %q", TraceID(ctx))
+		}
+		return nil, nil
+	})(within, nil)
+}
+
+// A stock go-kit server learns of a trace that nobody records that it is not
+// recorded: zipkin-go does not read the single header over gRPC, and would
+// begin a trace of its own.
+func TestStockServerKeepsTheDecision(t *testing.T) {
+	ctx := WithRemote(t.Context(), model.SpanContext{TraceID: model.TraceID{Low: 1}, ID: 2, Sampled: new(false)})
+	_ = InjectB3()(ctx, "/m", nil, nil, nil, func(ctx context.Context, _ string, _, _ any, _ *grpc.ClientConn, _ ...grpc.CallOption) error {
+		md, _ := metadata.FromOutgoingContext(ctx)
+		sc, err := zipkinb3.ExtractGRPC(&md)()
+		if err != nil || sc.Sampled == nil || *sc.Sampled {
+			t.Errorf("zipkin-go reads %+v, %v of %v", sc, err, md)
+		}
+		if sc, ok := b3.Extract(lastOf(md)); !ok || sc.TraceID.Low != 1 || sc.ID != 2 || *sc.Sampled {
+			t.Errorf("we read %+v of %v", sc, md)
+		}
+		if !sc.TraceID.Empty() {
+			t.Error("zipkin-go reads the single header over gRPC now: x-b3-sampled is not needed beside it")
+		}
+		return nil
 	})
 }

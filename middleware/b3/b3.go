@@ -15,9 +15,10 @@ const (
 	traceID  = "x-b3-traceid"
 	spanID   = "x-b3-spanid"
 	parentID = "x-b3-parentspanid"
-	sampled  = "x-b3-sampled"
 	flags    = "x-b3-flags"
-	single   = "b3"
+
+	Sampled = "x-b3-sampled" // the decision alone: "1" or "0"
+	Header  = "b3"           // all in one, see Single
 )
 
 // Extract reads a trace context through get, which returns "" for what
@@ -25,12 +26,12 @@ const (
 // format are ignored as a whole: the trace starts anew, nothing fails.
 // (zipkin-go's own ParseSingleHeader panics on some of them.)
 func Extract(get func(key string) string) (model.SpanContext, bool) {
-	if v := get(single); v != "" {
+	if v := get(Header); v != "" {
 		if sc, ok := ParseSingle(v); ok {
 			return sc, true
 		}
 	}
-	return parse(get(traceID), get(spanID), get(parentID), get(sampled), get(flags))
+	return parse(get(traceID), get(spanID), get(parentID), get(Sampled), get(flags))
 }
 
 // Inject writes sc through set in the many-header form. It writes nothing
@@ -47,10 +48,46 @@ func Inject(sc model.SpanContext, set func(key, value string)) {
 	case sc.Debug: // implies sampled, which is then not said
 		set(flags, "1")
 	case sc.Sampled != nil && *sc.Sampled:
-		set(sampled, "1")
+		set(Sampled, "1")
 	case sc.Sampled != nil:
-		set(sampled, "0")
+		set(Sampled, "0")
 	}
+}
+
+// Single returns sc as ParseSingle reads it, "" for an empty context.
+func Single(sc model.SpanContext) string {
+	var b [32 + 1 + 16 + 2 + 1 + 16]byte
+	n := 0
+	if !sc.TraceID.Empty() && sc.ID != 0 {
+		if sc.TraceID.High != 0 {
+			n += putHex16(b[n:], sc.TraceID.High)
+		}
+		n += putHex16(b[n:], sc.TraceID.Low)
+		b[n] = '-'
+		n += 1 + putHex16(b[n+1:], uint64(sc.ID))
+	}
+	decision := byte(0)
+	switch {
+	case sc.Debug:
+		decision = 'd'
+	case sc.Sampled != nil && *sc.Sampled:
+		decision = '1'
+	case sc.Sampled != nil:
+		decision = '0'
+	default:
+		return string(b[:n]) // a parent needs a decision before it
+	}
+	if n > 0 {
+		b[n] = '-'
+		n++
+	}
+	b[n] = decision
+	n++
+	if n > 1 && sc.ParentID != nil {
+		b[n] = '-'
+		n += 1 + putHex16(b[n+1:], uint64(*sc.ParentID))
+	}
+	return string(b[:n])
 }
 
 // ParseSingle reads {trace}-{span}[-{sampled}[-{parent}]] or {sampled} alone,
@@ -141,11 +178,14 @@ func parseHex64(s string) (uint64, bool) {
 
 const hexDigits = "0123456789abcdef"
 
-func putHex16(b []byte, v uint64) {
+// putHex16 writes 16 digits and returns their number.
+func putHex16(b []byte, v uint64) int {
+	_ = b[15]
 	for i := 15; i >= 0; i-- {
 		b[i] = hexDigits[v&15]
 		v >>= 4
 	}
+	return 16
 }
 
 func hex16(v uint64) string {

@@ -12,18 +12,18 @@ func TestB3(t *testing.T) {
 		h    map[string]string
 		want string // single header of the result; "" for none
 	}{
-		"multi":              {map[string]string{traceID: trace, spanID: span, parentID: parent, sampled: "1"}, trace + "-" + span + "-1-" + parent},
-		"multi, debug":       {map[string]string{traceID: trace, spanID: span, flags: "1", sampled: "0"}, trace + "-" + span + "-d"},
-		"multi, 64 bit":      {map[string]string{traceID: span, spanID: span, sampled: "0"}, span + "-" + span + "-0"},
-		"single":             {map[string]string{single: trace + "-" + span + "-1-" + parent}, trace + "-" + span + "-1-" + parent},
-		"single, short":      {map[string]string{single: trace + "-" + span}, trace + "-" + span},
-		"single, debug":      {map[string]string{single: trace + "-" + span + "-d"}, trace + "-" + span + "-d"},
-		"single, decision":   {map[string]string{single: "0"}, "0"},
-		"single wins":        {map[string]string{single: trace + "-" + span + "-1", traceID: parent, spanID: parent}, trace + "-" + span + "-1"},
-		"single broken":      {map[string]string{single: "what", traceID: trace, spanID: span}, trace + "-" + span},
-		"decision":           {map[string]string{sampled: "0"}, "0"},
+		"multi":              {map[string]string{traceID: trace, spanID: span, parentID: parent, Sampled: "1"}, trace + "-" + span + "-1-" + parent},
+		"multi, debug":       {map[string]string{traceID: trace, spanID: span, flags: "1", Sampled: "0"}, trace + "-" + span + "-d"},
+		"multi, 64 bit":      {map[string]string{traceID: span, spanID: span, Sampled: "0"}, span + "-" + span + "-0"},
+		"single":             {map[string]string{Header: trace + "-" + span + "-1-" + parent}, trace + "-" + span + "-1-" + parent},
+		"single, short":      {map[string]string{Header: trace + "-" + span}, trace + "-" + span},
+		"single, debug":      {map[string]string{Header: trace + "-" + span + "-d"}, trace + "-" + span + "-d"},
+		"single, decision":   {map[string]string{Header: "0"}, "0"},
+		"single wins":        {map[string]string{Header: trace + "-" + span + "-1", traceID: parent, spanID: parent}, trace + "-" + span + "-1"},
+		"single broken":      {map[string]string{Header: "what", traceID: trace, spanID: span}, trace + "-" + span},
+		"decision":           {map[string]string{Sampled: "0"}, "0"},
 		"nothing":            {nil, ""},
-		"no span":            {map[string]string{traceID: trace, sampled: "1"}, ""},
+		"no span":            {map[string]string{traceID: trace, Sampled: "1"}, ""},
 		"no trace":           {map[string]string{spanID: span}, ""},
 		"zero trace":         {map[string]string{traceID: "0000000000000000", spanID: span}, ""},
 		"zero span":          {map[string]string{traceID: trace, spanID: "0"}, ""},
@@ -31,15 +31,18 @@ func TestB3(t *testing.T) {
 		"no hex":             {map[string]string{traceID: "xyz", spanID: span}, ""},
 		"sign":               {map[string]string{traceID: trace, spanID: "+1"}, ""},
 		"parent broken":      {map[string]string{traceID: trace, spanID: span, parentID: "xyz"}, ""},
-		"sampled broken":     {map[string]string{traceID: trace, spanID: span, sampled: "maybe"}, ""},
-		"single, 40 digits":  {map[string]string{single: trace + "a2fb4a1d"}, ""},
-		"single, many parts": {map[string]string{single: trace + "-" + span + "-1-" + parent + "-1"}, ""},
-		"single, dashes":     {map[string]string{single: "----"}, ""},
-		"single, cut span":   {map[string]string{single: "463ac35c9f6413ad48485a3953bb6124-a2fb"}, ""},
+		"sampled broken":     {map[string]string{traceID: trace, spanID: span, Sampled: "maybe"}, ""},
+		"single, 40 digits":  {map[string]string{Header: trace + "a2fb4a1d"}, ""},
+		"single, many parts": {map[string]string{Header: trace + "-" + span + "-1-" + parent + "-1"}, ""},
+		"single, dashes":     {map[string]string{Header: "----"}, ""},
+		"single, cut span":   {map[string]string{Header: "463ac35c9f6413ad48485a3953bb6124-a2fb"}, ""},
 	} {
 		sc, ok := Extract(func(key string) string { return tt.h[key] })
 		if ok != (tt.want != "") || zipkinb3.BuildSingleHeader(sc) != tt.want {
 			t.Errorf("%s: got %q, %v, want %q", name, zipkinb3.BuildSingleHeader(sc), ok, tt.want)
+		}
+		if got := Single(sc); got != tt.want {
+			t.Errorf("%s: written as %q, want %q", name, got, tt.want)
 		}
 	}
 	t.Run("stock", func(t *testing.T) {
@@ -56,7 +59,7 @@ func FuzzB3(f *testing.F) {
 	f.Add("463ac35c9f6413ad48485a3953bb6124-a2fb4a1d1a96d312-1-0020000000000001", "", "", "", "", "")
 	f.Add("", "463ac35c9f6413ad48485a3953bb6124", "a2fb4a1d1a96d312", "0020000000000001", "1", "1")
 	f.Fuzz(func(t *testing.T, one, trace, span, parent, decision, debug string) {
-		h := map[string]string{single: one, traceID: trace, spanID: span, parentID: parent, sampled: decision, flags: debug}
+		h := map[string]string{Header: one, traceID: trace, spanID: span, parentID: parent, Sampled: decision, flags: debug}
 		sc, ok := Extract(func(key string) string { return h[key] })
 		if !ok {
 			return
@@ -67,6 +70,9 @@ func FuzzB3(f *testing.F) {
 		again, ok := Extract(func(key string) string { return out[key] })
 		if !ok || zipkinb3.BuildSingleHeader(again) != zipkinb3.BuildSingleHeader(sc) {
 			t.Errorf("%+v became %+v", sc, again)
+		}
+		if Single(sc) != zipkinb3.BuildSingleHeader(sc) {
+			t.Errorf("%+v is written as %q, by zipkin-go as %q", sc, Single(sc), zipkinb3.BuildSingleHeader(sc))
 		}
 	})
 }
