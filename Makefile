@@ -50,6 +50,10 @@ generate: bin/buf bin/protoc-gen-go bin/protoc-gen-go-grpc ## write the generate
 test-kill: build bin/consul ## the promises at full size: 200 requests/s, a minute per service, a kill every 2 s
 	KITMESH_TEST_KILL=1 $(GO) test -count=1 -timeout 30m -v -run TestMesh ./cmd/internal/meshtest
 
+.PHONY: test-faults
+test-faults: build bin/consul ## a paused, a slow and a half-failing instance, stock go-kit beside: 20 minutes (ARGS=-update writes docs/faults.md)
+	KITMESH_TEST_FAULTS=$${KITMESH_TEST_FAULTS:-60s} $(GO) test -count=1 -timeout 60m -v -run 'TestFault' ./cmd/internal/meshtest $(ARGS)
+
 .PHONY: test-browser
 test-browser: build bin/consul ## the trace page in Chromium, and Zipkin clients of other languages (Node 20, Chromium)
 	cd test/browser && npm ci --no-audit --no-fund && npm test
