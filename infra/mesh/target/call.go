@@ -122,7 +122,7 @@ func (t *Target) choose(ctx context.Context, p *progress) (*Member, permit, erro
 		}
 		p.cold = level == hopeless || level == warming
 		p.probe = 0
-		if level == suspected && s.offersFit(m, now) {
+		if (level == suspected || level == due) && s.offersFit(m, now) {
 			p.probe = probeLimit(ctx, m)
 		}
 		return m, permit{allowed, err == nil}, nil

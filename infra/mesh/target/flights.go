@@ -113,6 +113,7 @@ func (t *Target) sweep() {
 // any flight.
 func (t *Target) round(now time.Duration, blind bool) (next time.Duration, busy bool) {
 	next = sweepEvery
+	t.watchFloor(now)
 	for f := range t.flights.all {
 		busy = true
 		switch {

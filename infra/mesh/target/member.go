@@ -53,7 +53,10 @@ type Member struct {
 	wasReady atomic.Bool   // the connection has been ready before
 	ended    atomic.Bool   // the connection was closed
 
-	_ [16]byte
+	outcomes outcomes
+	out      atomic.Uint32 // the reasons why it is out of rotation
+
+	_ [4]byte
 }
 
 // labels are what members have in common with many others: one copy for all is
@@ -88,6 +91,7 @@ func (m *Member) update(instance discovery.Instance) {
 	m.describe(instance)
 	if old.Started != instance.Started {
 		m.breaker.Reset()
+		m.outcomes.forget()
 		m.latency.reset()
 		m.clear("it restarted")
 		m.startSlowly()
@@ -131,23 +135,29 @@ type fitness int
 const (
 	hopeless  fitness = iota // refused, unreachable or with an open breaker
 	suspected                // holds calls and is silent
+	due                      // was out long enough: a single call finds out
 	warming                  // not connected yet: a call may have to wait
 	fit
 )
 
 func (m *Member) fitness(now time.Duration) fitness {
-	if m.refusedUntil.Load() > int64(now) || m.tripped.Load() && !m.breaker.Ready() {
+	tripped := m.tripped.Load()
+	if m.refusedUntil.Load() > int64(now) || tripped && !m.breaker.Ready() {
 		return hopeless
 	}
 	if m.stall.suspect.Load() {
 		return suspected
 	}
+	level := fit
+	if tripped && m.breaker.State() != middleware.Closed {
+		level = due
+	}
 	if !m.target.speaksGRPC.Load() {
-		return fit
+		return level
 	}
 	switch connectivity.State(m.conn.Load()) {
 	case connectivity.Ready:
-		return fit
+		return level
 	case connectivity.TransientFailure, connectivity.Shutdown:
 		return hopeless
 	case undialled:
@@ -184,6 +194,7 @@ func (m *Member) release() {
 func (m *Member) retire(drain time.Duration) {
 	m.retired.Store(true)
 	m.clear("it left")
+	m.readmit(^reason(0))
 	if m.inFlight.Load() == 0 {
 		m.end()
 		return

@@ -2,8 +2,6 @@ package target
 
 import (
 	"github.com/prometheus/client_golang/prometheus"
-
-	"github.com/kitmesh/kitmesh/middleware"
 )
 
 // Metrics counts what the mesh does beyond the calls themselves. One Metrics
@@ -15,6 +13,7 @@ type Metrics struct {
 	ejections   *prometheus.CounterVec
 	suspicions  *prometheus.CounterVec
 	instances   *prometheus.GaugeVec
+	ejected     *prometheus.GaugeVec
 	gauges      *gauges
 }
 
@@ -28,14 +27,17 @@ func NewMetrics(r prometheus.Registerer) *Metrics {
 		retries:     counter("kitmesh_client_retries_total", "Tries beyond the first.", "target"),
 		hedges:      counter("kitmesh_client_hedges_total", "Second tries of slow calls, by whether they answered first.", "target", "won"),
 		transitions: counter("kitmesh_breaker_transitions_total", "Changes of a breaker's state.", "target", "instance", "to"),
-		ejections:   counter("kitmesh_ejections_total", "Times an instance was taken out of rotation by its caller.", "target", "instance"),
-		suspicions:  counter("kitmesh_suspicions_total", "Times an instance held calls and was silent while others answered.", "target", "instance"),
-		gauges:      newGauges(),
+		ejections:   counter("kitmesh_ejections_total", "Times an instance was taken out of rotation by its caller, and why: breaker, rate or stall.", "target", "instance", "reason"),
+		ejected: prometheus.NewGaugeVec(prometheus.GaugeOpts{
+			Name: "kitmesh_ejected_instances", Help: "Instances that are out of rotation now.",
+		}, []string{"target"}),
+		suspicions: counter("kitmesh_suspicions_total", "Times an instance held calls and was silent while others answered.", "target", "instance"),
+		gauges:     newGauges(),
 		instances: prometheus.NewGaugeVec(prometheus.GaugeOpts{
 			Name: "kitmesh_target_instances", Help: "Instances known to the caller.",
 		}, []string{"target"}),
 	}
-	r.MustRegister(m.retries, m.hedges, m.transitions, m.ejections, m.suspicions, m.instances, m.gauges)
+	r.MustRegister(m.retries, m.hedges, m.transitions, m.ejections, m.suspicions, m.instances, m.ejected, m.gauges)
 	return m
 }
 
@@ -45,6 +47,8 @@ type bound struct {
 	hedgeWon   prometheus.Counter
 	hedgeLost  prometheus.Counter
 	instances  prometheus.Gauge
+	ejected    prometheus.Gauge
+	ejection   func(instance string, why reason)
 	transition func(instance, to string)
 	suspect    func(instance string)
 }
@@ -57,7 +61,9 @@ func (m *Metrics) bind(target string) bound {
 			hedgeWon:   prometheus.NewCounter(prometheus.CounterOpts{Name: "unused"}),
 			hedgeLost:  prometheus.NewCounter(prometheus.CounterOpts{Name: "unused"}),
 			instances:  prometheus.NewGauge(prometheus.GaugeOpts{Name: "unused"}),
+			ejected:    prometheus.NewGauge(prometheus.GaugeOpts{Name: "unused"}),
 			transition: func(string, string) {},
+			ejection:   func(string, reason) {},
 			suspect:    func(string) {},
 		}
 	}
@@ -66,12 +72,13 @@ func (m *Metrics) bind(target string) bound {
 		hedgeWon:  m.hedges.WithLabelValues(target, "true"),
 		hedgeLost: m.hedges.WithLabelValues(target, "false"),
 		instances: m.instances.WithLabelValues(target),
-		suspect:   func(instance string) { m.suspicions.WithLabelValues(target, instance).Inc() },
+		ejected:   m.ejected.WithLabelValues(target),
+		ejection: func(instance string, why reason) {
+			m.ejections.WithLabelValues(target, instance, why.String()).Inc()
+		},
+		suspect: func(instance string) { m.suspicions.WithLabelValues(target, instance).Inc() },
 		transition: func(instance, to string) {
 			m.transitions.WithLabelValues(target, instance, to).Inc()
-			if to == middleware.Open {
-				m.ejections.WithLabelValues(target, instance).Inc()
-			}
 		},
 	}
 }

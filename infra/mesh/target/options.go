@@ -21,7 +21,8 @@ type Options struct {
 	Service     string
 	Source      discovery.Source           // the caller owns it and ends it after the Target
 	DialOptions []grpc.DialOption          // after, and so over, the Target's own
-	Breaker     middleware.BreakerSettings // of each instance; Name and OnChange are set here
+	Breaker     middleware.BreakerSettings // of each instance, up to 30 s open; its name and functions are set here
+	Eject       Eject
 	Retry       Retry
 	Balance     Balance
 	Tracer      *zipkin.Tracer // a client span per try, B3 headers with each call; nil: neither
@@ -38,6 +39,29 @@ type Options struct {
 	// lock: it is called by calls that run at the same time. math/rand/v2's own
 	// if nil.
 	Rand func() uint64
+}
+
+// Eject says when an instance leaves the rotation because it is worse than the
+// others; the zero value is usable. How many failures in a row and how long it
+// stays out is for Breaker to say.
+type Eject struct {
+	// Share is the part of the set that may be out at the same time, for
+	// whatever reason: a third if 0. One may be of any set of two or more, and
+	// half of the set at least stays. Negative means nobody is ever out.
+	Share float64
+	// Margin is by how much the failure rate must surely exceed that of the
+	// others; 0.05 if 0. Negative means that only failures in a row count.
+	Margin float64
+}
+
+func (e Eject) withDefaults() Eject {
+	if e.Share == 0 {
+		e.Share = 1. / 3
+	}
+	if e.Margin == 0 {
+		e.Margin = 0.05
+	}
+	return e
 }
 
 // Balance says how an instance is chosen; the zero value is usable: the better
@@ -113,6 +137,13 @@ func (o Options) withDefaults() Options {
 	}
 	o.Retry = o.Retry.withDefaults()
 	o.Balance = o.Balance.withDefaults()
+	o.Eject = o.Eject.withDefaults()
+	if o.Breaker.ConsecutiveFailures <= 0 {
+		o.Breaker.ConsecutiveFailures = 5
+	}
+	if o.Breaker.OpenMost <= 0 {
+		o.Breaker.OpenMost = 30 * time.Second
+	}
 	return o
 }
 

@@ -98,8 +98,8 @@ func (s *set) pick(not *tried, now time.Duration) (*Member, fitness) {
 		if m == first || m == spare || not.has(m) {
 			continue
 		}
-		if f := m.fitness(now); f == suspected && !not.once && m.probe(now) {
-			return m, suspected
+		if f := m.fitness(now); f == due && m.asks(not) || f == suspected && !not.once && m.probe(now) {
+			return m, f
 		} else if f != fit {
 			continue
 		}

@@ -33,8 +33,11 @@ type MemberReport struct {
 	Failures uint64 `json:"failures"`
 	// EWMAMillis is the peak EWMA of the answers' times; 0 while unknown.
 	EWMAMillis float64 `json:"ewma_ms"`
-	Suspect    bool    `json:"suspect,omitempty"` // holds calls and is silent
-	SlowStart  float64 `json:"slow_start"`        // the part of its share that it gets now; 1: all
+	Suspect    bool    `json:"suspect,omitempty"`    // holds calls and is silent
+	Ejected    string  `json:"ejected,omitempty"`    // out of rotation, why: "breaker", "rate", "stall"
+	BackMillis int64   `json:"back_in_ms,omitempty"` // until it is asked whether it is well, while ejected
+	Rate       float64 `json:"success_rate"`         // of its last tries, 63 at most; 1 while unknown
+	SlowStart  float64 `json:"slow_start"`           // the part of its share that it gets now; 1: all
 }
 
 // Report tells what the Target knows now.
@@ -50,12 +53,14 @@ func (t *Target) Report() Report {
 	now := t.now()
 	for _, m := range s.members {
 		i := m.Instance()
+		ejected, back, rate := m.standing(now)
 		r.Members = append(r.Members, MemberReport{
 			ID: i.ID, Addr: i.Addr, Version: i.Version, Zone: i.Zone, Weight: i.Weight, Doubted: i.Doubted,
 			State: m.stateName(), Breaker: m.breaker.State(), InFlight: int64(m.inFlight.Load()),
 			Picks: m.picks.Load(), Failures: m.failures.Load(),
 			EWMAMillis: float64(m.latency.estimate(now, m.inFlight.Load() == 0).Microseconds()) / 1000,
-			Suspect:    m.stall.suspect.Load(), SlowStart: m.ramp(now),
+			Ejected:    ejected, BackMillis: back.Milliseconds(), Rate: rate,
+			Suspect: m.stall.suspect.Load(), SlowStart: m.ramp(now),
 		})
 	}
 	return r

@@ -30,7 +30,6 @@ const (
 type pulse struct {
 	last  atomic.Int64 // start of the last beat, since the target's start
 	count atomic.Int64
-	ill   atomic.Int32 // suspects
 }
 
 func (p *pulse) answered(now time.Duration) {
@@ -82,7 +81,7 @@ func (m *Member) patience() time.Duration {
 // stalled reports whether the flight's member was found to be silent just now: it
 // holds a call that should long have been answered and said nothing at all,
 // while others answered. When all are silent nobody is suspect, and never more
-// than a third of the set is.
+// are than the floor of the set allows.
 func (m *Member) stalled(f *flight, now time.Duration) bool {
 	quiet := now - time.Duration(m.stall.heard.Load())
 	if quiet <= silent || m.stall.suspect.Load() || m.target.pulse.count.Load()-m.stall.heardBeat.Load() < beats {
@@ -98,8 +97,7 @@ func (m *Member) stalled(f *flight, now time.Duration) bool {
 // suspected makes the member a suspect, if there are not too many of them.
 func (m *Member) suspected(now time.Duration) bool {
 	t := m.target
-	if int(t.pulse.ill.Add(1)) > len(t.set.Load().members)/3 || !m.stall.suspect.CompareAndSwap(false, true) {
-		t.pulse.ill.Add(-1)
+	if !m.eject(forSilence) || !m.stall.suspect.CompareAndSwap(false, true) {
 		return false
 	}
 	m.stall.probes.Store(0)
@@ -117,7 +115,7 @@ func (m *Member) clear(why string) {
 	if !m.stall.suspect.CompareAndSwap(true, false) {
 		return
 	}
-	m.target.pulse.ill.Add(-1)
+	m.readmit(forSilence)
 	m.latency.reset()
 	m.startSlowly()
 	m.target.log.Info("instance no longer suspected: "+why, "instance", m.id)

@@ -131,9 +131,9 @@ func TestQueuedAndAllSilentAreNotSuspected(t *testing.T) {
 	})
 }
 
-// Never more than a third of the set is suspect: of two nobody, of three one.
+// Never more than the floor allows are suspect: of two or three one, of one nobody.
 func TestAtMostAThirdIsSuspected(t *testing.T) {
-	for n, most := range map[int]int{2: 0, 3: 1, 6: 2} {
+	for n, most := range map[int]int{1: 0, 2: 1, 3: 1, 6: 2} {
 		synctest.Test(t, func(t *testing.T) {
 			begin := time.Now()
 			f := newFleet(t, n, 1000, target.Options{}, func(id string) (time.Duration, error) {

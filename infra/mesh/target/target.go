@@ -27,6 +27,7 @@ type Target struct {
 	set        atomic.Pointer[set]
 	methods    methods
 	pulse      pulse
+	ejector    ejector
 	flights    flights
 	sweeping   atomic.Bool        // the sweeper is not at rest
 	wake       chan struct{}      // ends its rest
@@ -124,6 +125,7 @@ func (t *Target) apply(snap *discovery.Snapshot) {
 	for _, m := range gone {
 		m.retire(t.opts.Drain)
 	}
+	t.keepFloor()
 }
 
 func (t *Target) replace(next *set) {
@@ -174,18 +176,20 @@ func (t *Target) ended(m *Member) {
 	}
 }
 
-// breakerOf returns the settings of a member's breaker, which tells the metrics
-// and the log when it changes.
+// breakerOf returns the settings of a member's breaker, which opens when the
+// floor lets it, and tells the metrics and the log when it changes.
 func (t *Target) breakerOf(m *Member) middleware.BreakerSettings {
 	s := t.opts.Breaker
 	s.Name = m.id
+	s.Trip, s.Closed = m.trips, m.returned
 	s.OnChange = func(name, from, to string) {
 		m.tripped.Store(to != middleware.Closed)
 		if to == middleware.Closed {
 			m.startSlowly()
+			t.keepFloor()
 		}
 		t.metrics.transition(name, to)
-		t.log.Info("breaker changed", "instance", name, "from", from, "to", to)
+		t.log.Info("breaker changed", "instance", name, "from", from, "to", to, "reason", reason(m.out.Load()))
 	}
 	return s
 }

@@ -16,9 +16,13 @@ type permit struct {
 	held bool
 }
 
-func (p permit) done(ctx context.Context, err error) {
-	if p.held {
+// done books the outcome. An answer that came past an open breaker closes it.
+func (p permit) done(ctx context.Context, m *Member, err error) {
+	switch {
+	case p.held:
 		p.Done(ctx, err)
+	case err == nil:
+		m.breaker.Reset()
 	}
 }
 
@@ -117,7 +121,7 @@ func (t *Target) land(ctx context.Context, f *flight, pass permit, err error) {
 	if err != nil && errors.Is(context.Cause(f), errStalled) { // suspicion deals with it
 		err = errLost
 	}
-	pass.done(ctx, err)
+	pass.done(ctx, f.member, err)
 	f.member.release()
 }
 
@@ -130,6 +134,7 @@ func (t *Target) book(ctx context.Context, p *progress, f *flight, now time.Dura
 	switch {
 	case err == nil:
 		m.answered()
+		m.outcomes.add(false)
 		p.method.times.observe(rtt)
 	case notSent(err):
 		m.failures.Add(1)
@@ -137,11 +142,17 @@ func (t *Target) book(ctx context.Context, p *progress, f *flight, now time.Dura
 		return
 	case fault.Blames(err):
 		m.failures.Add(1)
+		if !errors.Is(context.Cause(f), errStalled) { // suspicion deals with it
+			m.outcomes.add(true)
+		}
 		if !left {
 			rtt = max(rtt, t.opts.Balance.Penalty)
 		}
 	default:
 		m.answered()
+		if fault.CodeOf(err) != fault.Canceled {
+			m.outcomes.add(false)
+		}
 	}
 	if !p.cold && !m.stall.suspect.Load() { // a silence is no measure of its answers
 		m.latency.observe(now, rtt, t.opts.Balance.Decay, left || fault.Blames(err))

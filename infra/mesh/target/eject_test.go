@@ -1,0 +1,141 @@
+package target_test
+
+import (
+	"context"
+	"math/rand/v2"
+	"slices"
+	"sync"
+	"testing"
+	"testing/synctest"
+	"time"
+
+	"github.com/prometheus/client_golang/prometheus"
+
+	"github.com/kitmesh/kitmesh/infra/mesh/target"
+	"github.com/kitmesh/kitmesh/services/fault"
+)
+
+// ejected lists who is out of rotation, and why.
+func ejected(x *target.Target) map[string]string {
+	out := map[string]string{}
+	for _, m := range x.Report().Members {
+		if m.Ejected != "" {
+			out[m.ID] = m.Ejected
+		}
+	}
+	return out
+}
+
+// watched runs f and returns when each instance was first seen out of rotation.
+func watched(t *testing.T, f *fleet, rate int, d time.Duration) map[string]time.Duration {
+	begin, first := time.Now(), map[string]time.Duration{}
+	ctx, stop := context.WithCancel(t.Context())
+	var wg sync.WaitGroup
+	wg.Go(func() {
+		for ctx.Err() == nil {
+			for id := range ejected(f.x) {
+				if _, seen := first[id]; !seen {
+					first[id] = time.Since(begin)
+				}
+			}
+			time.Sleep(time.Millisecond)
+		}
+	})
+	f.run(t, rate, d)
+	stop()
+	wg.Wait()
+	return first
+}
+
+// One of three fails half of its calls, never many in a row. It is out soon and
+// the callers notice nothing; without the test of rates it takes longer.
+func TestHalfFailingIsEjected(t *testing.T) {
+	for name, margin := range map[string]float64{"rate": 0, "breaker only": -1} {
+		t.Run(name, func(t *testing.T) {
+			synctest.Test(t, func(t *testing.T) {
+				registry := prometheus.NewRegistry()
+				begin := time.Now()
+				sick := 2 * time.Second // sound at first: history must not delay
+				f := newFleet(t, 3, 4, target.Options{Metrics: target.NewMetrics(registry), Eject: target.Eject{Margin: margin}}, func(id string) (time.Duration, error) {
+					if id == "x-1" && time.Since(begin) > sick && rand.IntN(2) == 0 {
+						return around(5 * time.Millisecond), fault.New(fault.Internal, "sick")
+					}
+					return around(10 * time.Millisecond), nil
+				})
+				first := watched(t, f, 720, 32*time.Second)
+				_, failed := f.p(0.5, 0)
+				share, tries := f.share("x-1", sick+time.Second), float64(len(f.tries))/float64(len(f.calls))
+				t.Logf("out after %v, %v ejections, then %.2f %% of the traffic; %d of %d failed, %.4f tries per call",
+					first["x-1"]-sick, sum(t, registry, "kitmesh_ejections_total"), 100*share, failed, len(f.calls), tries)
+				if margin < 0 {
+					return
+				}
+				if at := first["x-1"] - sick; at <= 0 || at > time.Second || len(first) > 1 {
+					t.Errorf("out since %v, want x-1 only, within a second", first)
+				}
+				if share > 0.02 || failed > 0 || tries > 1.01 {
+					t.Errorf("it got %.2f %%, %d failed, %.4f tries; want at most 2 %%, 0, 1.01", 100*share, failed, tries)
+				}
+			})
+		})
+	}
+}
+
+// It takes far less than a quarter of a second, if chance does not hide it.
+func TestTimeToEjection(t *testing.T) {
+	var times []time.Duration
+	for range 9 {
+		synctest.Test(t, func(t *testing.T) {
+			begin := time.Now()
+			f := newFleet(t, 3, 4, target.Options{}, func(id string) (time.Duration, error) {
+				if id == "x-1" && time.Since(begin) > time.Second && rand.IntN(2) == 0 {
+					return around(5 * time.Millisecond), fault.New(fault.Internal, "sick")
+				}
+				return around(10 * time.Millisecond), nil
+			})
+			times = append(times, watched(t, f, 720, 2*time.Second)["x-1"]-time.Second)
+		})
+	}
+	slices.Sort(times)
+	t.Log(times)
+	if median := times[len(times)/2]; median <= 0 || median > 150*time.Millisecond || times[1] < 0 {
+		t.Errorf("out after %v, want half of them within 150 ms", times)
+	}
+}
+
+// When all fail alike nobody is worse than the others, whatever the share that
+// fails; and failures of somebody else's are no instance's.
+func TestEqualFailuresEjectNobody(t *testing.T) {
+	for _, tt := range []struct {
+		name string
+		part float64
+		err  error
+		most float64 // ejections in 20 s and 14,400 calls
+	}{
+		{"2 %", 0.02, fault.New(fault.Internal, "a bug"), 0},
+		{"10 %", 0.1, fault.New(fault.Internal, "a bug"), 1},
+		{"30 %", 0.3, fault.New(fault.Unavailable, "a bug"), 3},
+		{"half", 0.5, fault.New(fault.Unavailable, "a bug"), 6},
+		{"passed on", 1, fault.From("payments", fault.New(fault.Unavailable, "away")), 0},
+		{"not found", 1, fault.New(fault.NotFound, "no"), 0},
+		{"shed", 1, fault.New(fault.Overloaded, "full"), 0},
+	} {
+		t.Run(tt.name, func(t *testing.T) {
+			synctest.Test(t, func(t *testing.T) {
+				registry := prometheus.NewRegistry()
+				f := newFleet(t, 3, 4, target.Options{Metrics: target.NewMetrics(registry)}, func(string) (time.Duration, error) {
+					if rand.Float64() < tt.part {
+						return around(5 * time.Millisecond), tt.err
+					}
+					return around(10 * time.Millisecond), nil
+				})
+				f.run(t, 720, 20*time.Second)
+				n := sum(t, registry, "kitmesh_ejections_total")
+				t.Logf("%v ejections", n)
+				if n > tt.most {
+					t.Errorf("%v ejections, want at most %v", n, tt.most)
+				}
+			})
+		})
+	}
+}
