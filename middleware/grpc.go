@@ -11,7 +11,7 @@ import (
 )
 
 // ExtractB3 puts the trace context of the caller into ctx, where TraceServer
-// finds it. Broken metadata is ignored.
+// finds it, and the caller's priority. Broken metadata is ignored.
 func ExtractB3() grpc.UnaryServerInterceptor {
 	return func(ctx context.Context, request any, _ *grpc.UnaryServerInfo, handle grpc.UnaryHandler) (any, error) {
 		if md, ok := metadata.FromIncomingContext(ctx); ok {
@@ -19,7 +19,7 @@ func ExtractB3() grpc.UnaryServerInterceptor {
 				ctx = WithRemote(ctx, sc)
 			}
 		}
-		return handle(ctx, request)
+		return handle(receivePriority(ctx), request)
 	}
 }
 
@@ -34,8 +34,8 @@ func lastOf(md metadata.MD) func(string) string {
 	}
 }
 
-// InjectB3 sends the trace context of ctx along with the call, beside whatever
-// metadata the call has already. A trace that nobody records, as most are,
+// InjectB3 sends the trace context and the priority of ctx along with the
+// call, beside whatever metadata the call has already. A trace that nobody records, as most are,
 // travels in the single header: two headers fewer to compress and to read, at
 // both ends. zipkin-go reads the many alone over gRPC, so that those servers
 // get the decision in its own header, too.
@@ -48,6 +48,6 @@ func InjectB3() grpc.UnaryClientInterceptor {
 			b3.Inject(span.Context(), func(key, value string) { pairs = append(pairs, key, value) })
 			ctx = metadata.AppendToOutgoingContext(ctx, pairs...)
 		}
-		return invoke(ctx, method, request, reply, cc, opts...)
+		return invoke(sendPriority(ctx), method, request, reply, cc, opts...)
 	}
 }

@@ -19,6 +19,8 @@ type ServerRing struct {
 	Metrics  *Metrics
 	Logger   *slog.Logger
 	Limit    endpoint.Middleware // one Limit, shared by all methods
+	Priority map[string]Priority // of methods, where requests enter the mesh; the others inherit
+	Shed     *Shed               // one for all methods
 	Deadline time.Duration       // for calls without one, and the longest allowed
 	Faults   *Faults
 	Work     endpoint.Middleware // one Work, shared by all methods
@@ -31,13 +33,18 @@ type ServerRing struct {
 //     seen too, and within the trace, so that a line in the log has its id;
 //   - recover is inside them: a panic is traced, counted and logged as the
 //     failure it is;
-//   - limit comes before the deadline and all work: refusing must be cheap;
+//   - limit and shed come before the deadline and all work: refusing must be
+//     cheap. Shed knows the priority by then, and is around everything that takes
+//     time, because time is what it judges by;
 //   - faults come before work: an injected failure stands for an instance that
 //     broke, and costs no worker.
 func (r ServerRing) Wrap(method string, e endpoint.Endpoint) endpoint.Endpoint {
-	var measure, faults endpoint.Middleware
+	var measure, priority, faults endpoint.Middleware
 	if r.Metrics != nil {
 		measure = r.Metrics.Server(method)
+	}
+	if p, ok := r.Priority[method]; ok {
+		priority = Prioritise(p)
 	}
 	if r.Faults != nil {
 		faults = r.Faults.Middleware
@@ -49,6 +56,8 @@ func (r ServerRing) Wrap(method string, e endpoint.Endpoint) endpoint.Endpoint {
 		Log(r.Logger, method),
 		Recover,
 		r.Limit,
+		priority,
+		r.Shed.Middleware(method),
 		Deadline(r.Deadline),
 		faults,
 		r.Work,

@@ -32,7 +32,7 @@ func main() {
 				a.Logger.DebugContext(ctx, "page without "+part, "error", err)
 			},
 		})
-		set := endpoints.New(service, a.Server())
+		set := endpoints.New(service, a.Server(app.Orders("gateway.PlaceOrder", "gateway.GetOrder")))
 		a.HTTP(transport.NewHandler(set, a.Tracer, rest.WithLogger(a.Logger)))
 		stream := middleware.NewHystrixStream()
 		a.AdminStream("GET /hystrix.stream", stream, stream.Close)

@@ -2,8 +2,11 @@
 package main
 
 import (
+	"context"
+
 	"github.com/kitmesh/kitmesh/cmd/internal/app"
 	endpoints "github.com/kitmesh/kitmesh/endpoints/orders"
+	"github.com/kitmesh/kitmesh/middleware"
 	"github.com/kitmesh/kitmesh/services/orders"
 	inventorytransport "github.com/kitmesh/kitmesh/transports/inventory"
 	transport "github.com/kitmesh/kitmesh/transports/orders"
@@ -24,7 +27,9 @@ func main() {
 			Shipping:  shipping{shippingtransport.Client(a.Client("shipping"))},
 			Pricing:   pricing{pricingtransport.Client(a.Client("pricing"))},
 		}, orders.Options{Logger: a.Logger})
-		a.Go("saga", service.Run)
+		a.Go("saga", func(ctx context.Context) error { // what it resumes may be paid for
+			return service.Run(middleware.WithPriority(ctx, middleware.Critical))
+		})
 		set := endpoints.New(service, a.Server())
 		transport.Register(a.RPC(), set)
 		a.REST(transport.Routes(set))

@@ -2,8 +2,11 @@
 package main
 
 import (
+	"context"
+
 	"github.com/kitmesh/kitmesh/cmd/internal/app"
 	endpoints "github.com/kitmesh/kitmesh/endpoints/shipping"
+	"github.com/kitmesh/kitmesh/middleware"
 	"github.com/kitmesh/kitmesh/services/shipping"
 	pricingtransport "github.com/kitmesh/kitmesh/transports/pricing"
 	transport "github.com/kitmesh/kitmesh/transports/shipping"
@@ -20,7 +23,9 @@ func main() {
 			return err
 		}
 		service := shipping.New(shipments, orders, pricing{pricingtransport.Client(a.Client("pricing"))}, a.Logger)
-		a.Go("order events", service.Run)
+		a.Go("order events", func(ctx context.Context) error { // a parcel can wait
+			return service.Run(middleware.WithPriority(ctx, middleware.Background))
+		})
 		set := endpoints.New(service, a.Server())
 		transport.Register(a.RPC(), set)
 		a.REST(transport.Routes(set))

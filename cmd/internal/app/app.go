@@ -48,6 +48,7 @@ type App struct {
 	mesh     *mesh.Mesh
 	stock    *stock.Stack // takes the mesh's place with --stack stock, else nil
 	faults   middleware.Faults
+	shed     *middleware.Shed // nil: nothing is shed
 	admin    *telemetry.Admin
 
 	listener    net.Listener // of the rpc address
@@ -113,6 +114,7 @@ func New(c Config) (_ *App, err error) {
 	}
 	a.Logger = a.bareLogger.With("service", c.Service, "instance", c.ID)
 	a.Metrics = middleware.NewMetrics(a.ownMetrics())
+	a.limit()
 	if a.listener, err = new(net.ListenConfig).Listen(context.Background(), "tcp", c.RPC); err != nil {
 		return nil, fmt.Errorf("serve on --rpc: %w", err)
 	}
@@ -156,6 +158,9 @@ func (a *App) listenAdmin() error {
 	a.admin = telemetry.NewAdmin(telemetry.AdminOptions{Registry: a.registry, Ready: a.Health.Summary})
 	a.admin.Handle("/faults", a.faults.Handler())
 	a.admin.Handle("GET /mesh", a.meshPage())
+	if a.shed != nil {
+		a.admin.Handle("GET /limit", a.shed)
+	}
 	var err error
 	a.adminServer, err = telemetry.NewServer(a.Config.Admin, a.admin)
 	if err != nil {
@@ -167,7 +172,7 @@ func (a *App) listenAdmin() error {
 }
 
 // Server returns the wrapper that puts the server ring around each endpoint.
-func (a *App) Server() endpoints.Wrapper {
+func (a *App) Server(opts ...ServerOption) endpoints.Wrapper {
 	if a.stock != nil {
 		return a.stock.Server
 	}
@@ -175,7 +180,11 @@ func (a *App) Server() endpoints.Wrapper {
 		Tracer: a.Tracer, Metrics: a.Metrics, Logger: a.Logger,
 		Deadline: maxDeadline, Faults: &a.faults,
 		Limit: middleware.Limit(a.Config.RateLimit, max(1, int(a.Config.RateLimit))),
+		Shed:  a.shed,
 		Work:  middleware.Work(a.Config.Work, a.Config.Workers, workQueue),
+	}
+	for _, set := range opts {
+		set(&ring)
 	}
 	return ring.Wrap
 }
@@ -193,8 +202,9 @@ func (a *App) REST(routes []rest.Route) {
 	a.admin.Handle("/v1/", rest.Trace(a.Tracer, rest.NewHandler(routes, rest.WithLogger(a.Logger))))
 }
 
-// HTTP serves h on the rpc address instead of gRPC.
-func (a *App) HTTP(h http.Handler) { a.public = h }
+// HTTP serves h on the rpc address instead of gRPC. A request may lower its own
+// priority, not raise it.
+func (a *App) HTTP(h http.Handler) { a.public = middleware.LowerPriority(h) }
 
 // AdminStream serves h, whose answers do not end by themselves, on the admin
 // address; end is called at shutdown and ends them.

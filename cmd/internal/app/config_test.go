@@ -28,6 +28,15 @@ func TestParse(t *testing.T) {
 	}
 }
 
+func TestParseConcurrency(t *testing.T) {
+	for text, want := range map[string]concurrency{"": automatic, "--max-concurrency auto": automatic, "--max-concurrency 0": unbounded, "--max-concurrency 12": 12} {
+		c, err := parse("catalog", strings.Fields(text), func(string) string { return "" }, io.Discard)
+		if err != nil || c.MaxConcurrency != want {
+			t.Errorf("%q: %v, %v", text, c.MaxConcurrency, err)
+		}
+	}
+}
+
 func TestParseRefuses(t *testing.T) {
 	for args, says := range map[string]string{
 		"--bogus":             "not defined: -bogus",
@@ -44,6 +53,7 @@ func TestParseRefuses(t *testing.T) {
 		"--work -1s":          "negative",
 		"--workers -1":        "negative",
 		"--rate-limit -1":     "--rate-limit",
+		"--max-concurrency x": "neither auto nor",
 		"--ttl 1ms":           "under 100ms",
 		"--ttl soon":          "invalid value",
 		"--stack none":        "mesh or stock",
@@ -65,7 +75,7 @@ func TestHelpListsEveryFlag(t *testing.T) {
 	if _, err := parse("catalog", []string{"-h"}, func(string) string { return "" }, &out); !errors.Is(err, flag.ErrHelp) {
 		t.Fatal(err)
 	}
-	for _, f := range []string{"id", "version", "zone", "rpc", "admin", "advertise", "consul", "broker", "zipkin", "sample", "log-level", "log-format", "work", "workers", "rate-limit", "ttl", "provider", "stack"} {
+	for _, f := range []string{"id", "version", "zone", "rpc", "admin", "advertise", "consul", "broker", "zipkin", "sample", "log-level", "log-format", "work", "workers", "rate-limit", "max-concurrency", "ttl", "provider", "stack"} {
 		if !strings.Contains(out.String(), "\n  -"+f) {
 			t.Errorf("-h does not tell of --%s", f)
 		}

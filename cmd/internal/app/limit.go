@@ -1,0 +1,71 @@
+package app
+
+import (
+	"fmt"
+	"strconv"
+
+	"github.com/kitmesh/kitmesh/middleware"
+)
+
+// ServerOption adjusts the ring around the methods that an instance serves.
+type ServerOption func(*middleware.ServerRing)
+
+// Orders makes requests of the methods critical: when not all fit, they stay.
+// It is for the service where requests enter the mesh; the others inherit.
+func Orders(methods ...string) ServerOption {
+	return func(r *middleware.ServerRing) {
+		r.Priority = map[string]middleware.Priority{}
+		for _, m := range methods {
+			r.Priority[m] = middleware.Critical
+		}
+	}
+}
+
+// limit makes what sheds load, unless nothing shall be.
+func (a *App) limit() {
+	most := a.Config.MaxConcurrency
+	if most == unbounded || a.Config.Stack == StackStock {
+		return
+	}
+	a.shed = middleware.NewShed(middleware.ShedSettings{Fixed: int(most)})
+	a.registry.MustRegister(a.shed)
+}
+
+// concurrency is the value of --max-concurrency.
+type concurrency int
+
+const (
+	automatic concurrency = 0
+	unbounded concurrency = -1
+)
+
+// String implements flag.Value.
+func (c *concurrency) String() string {
+	switch *c {
+	case automatic:
+		return "auto"
+	case unbounded:
+		return "0"
+	}
+	return strconv.Itoa(int(*c))
+}
+
+// Set implements flag.Value.
+func (c *concurrency) Set(text string) error {
+	if text == "auto" {
+		*c = automatic
+		return nil
+	}
+	n, err := strconv.Atoi(text)
+	switch {
+	case err != nil || n < 0 || n > maxConcurrency:
+		return fmt.Errorf("neither auto nor 0 to %d", maxConcurrency)
+	case n == 0:
+		*c = unbounded
+	default:
+		*c = concurrency(n)
+	}
+	return nil
+}
+
+const maxConcurrency = 1_000_000
