@@ -4,6 +4,7 @@ import (
 	"context"
 
 	"github.com/openzipkin/zipkin-go"
+	"github.com/openzipkin/zipkin-go/model"
 	"google.golang.org/grpc"
 	"google.golang.org/grpc/metadata"
 
@@ -14,13 +15,23 @@ import (
 // finds it, and the caller's priority. Broken metadata is ignored.
 func ExtractB3() grpc.UnaryServerInterceptor {
 	return func(ctx context.Context, request any, _ *grpc.UnaryServerInfo, handle grpc.UnaryHandler) (any, error) {
-		if md, ok := metadata.FromIncomingContext(ctx); ok {
-			if sc, ok := b3.Extract(lastOf(md)); ok {
-				ctx = WithRemote(ctx, sc)
-			}
+		if sc, ok := extract(ctx); ok {
+			ctx = WithRemote(ctx, sc)
 		}
 		return handle(receivePriority(ctx), request)
 	}
+}
+
+// extract looks for the single header first, by which nearly all calls come:
+// to read the many it takes a copy of all metadata.
+func extract(ctx context.Context) (model.SpanContext, bool) {
+	if v := metadata.ValueFromIncomingContext(ctx, b3.Header); len(v) > 0 {
+		if sc, ok := b3.ParseSingle(v[len(v)-1]); ok {
+			return sc, true
+		}
+	}
+	md, _ := metadata.FromIncomingContext(ctx)
+	return b3.Extract(lastOf(md))
 }
 
 // lastOf reads the last value of a key: a hop that appended to forwarded

@@ -3,7 +3,6 @@
 package b3
 
 import (
-	"slices"
 	"strconv"
 	"strings"
 
@@ -20,6 +19,9 @@ const (
 	Sampled = "x-b3-sampled" // the decision alone: "1" or "0"
 	Header  = "b3"           // all in one, see Single
 )
+
+// The decisions of all that is read. They are never written to.
+var yes, no = new(true), new(false)
 
 // Extract reads a trace context through get, which returns "" for what
 // is absent. The single header wins over the many. Headers that break the
@@ -93,22 +95,19 @@ func Single(sc model.SpanContext) string {
 // ParseSingle reads {trace}-{span}[-{sampled}[-{parent}]] or {sampled} alone,
 // where sampled may be "d" for debug.
 func ParseSingle(v string) (model.SpanContext, bool) {
-	part := strings.Split(v, "-")
-	var trace, span, parent, sampled, flags string
-	switch len(part) {
-	case 1:
-		sampled = part[0]
-	case 2:
-		trace, span = part[0], part[1]
-	case 3:
-		trace, span, sampled = part[0], part[1], part[2]
-	case 4:
-		trace, span, sampled, parent = part[0], part[1], part[2], part[3]
-	default:
-		return model.SpanContext{}, false
+	var part [4]string
+	n := 0
+	for more := true; more; n++ {
+		if n == len(part) {
+			return model.SpanContext{}, false
+		}
+		if part[n], v, more = strings.Cut(v, "-"); part[n] == "" {
+			return model.SpanContext{}, false
+		}
 	}
-	if slices.Contains(part, "") {
-		return model.SpanContext{}, false
+	trace, span, sampled, parent, flags := part[0], part[1], part[2], part[3], ""
+	if n == 1 {
+		trace, sampled = "", part[0]
 	}
 	if sampled == "d" {
 		sampled, flags = "", "1"
@@ -120,9 +119,9 @@ func ParseSingle(v string) (model.SpanContext, bool) {
 func parse(trace, span, parent, sampled, flags string) (sc model.SpanContext, ok bool) {
 	switch sampled {
 	case "1", "true", "True":
-		sc.Sampled = new(true)
+		sc.Sampled = yes
 	case "0", "false", "False":
-		sc.Sampled = new(false)
+		sc.Sampled = no
 	case "":
 	default:
 		return model.SpanContext{}, false

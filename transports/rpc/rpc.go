@@ -12,15 +12,47 @@ import (
 
 // Unary adapts an endpoint to the signature of a generated gRPC method. Faults
 // of the endpoint travel as a status that Remote turns back into the same
-// fault.
+// fault. With options kit's transport/grpc server is underneath; without, the
+// endpoint is called directly: that server copies the metadata of every call
+// for options to read (docs/adr/0013).
 func Unary[PReq, PResp, Req, Resp any](
 	e endpoint.Endpoint, in func(PReq) Req, out func(Resp) PResp, opts ...kitgrpc.ServerOption,
 ) func(context.Context, PReq) (PResp, error) {
+	serve := direct(e, in, out)
+	if len(opts) > 0 {
+		serve = plugged(e, in, out, opts)
+	}
+	return func(ctx context.Context, r PReq) (PResp, error) {
+		resp, err := serve(ctx, r)
+		return resp, Status(err)
+	}
+}
+
+func direct[PReq, PResp, Req, Resp any](
+	e endpoint.Endpoint, in func(PReq) Req, out func(Resp) PResp,
+) func(context.Context, PReq) (PResp, error) {
+	return func(ctx context.Context, r PReq) (PResp, error) {
+		var none PResp
+		response, err := e(ctx, in(r))
+		if err != nil {
+			return none, err
+		}
+		resp, err := typed[Resp](response)
+		if err != nil {
+			return none, err
+		}
+		return out(resp), nil
+	}
+}
+
+func plugged[PReq, PResp, Req, Resp any](
+	e endpoint.Endpoint, in func(PReq) Req, out func(Resp) PResp, opts []kitgrpc.ServerOption,
+) func(context.Context, PReq) (PResp, error) {
 	decode := func(_ context.Context, r any) (any, error) { return in(r.(PReq)), nil }
 	encode := func(_ context.Context, r any) (any, error) {
-		resp, ok := r.(Resp)
-		if !ok {
-			return nil, fmt.Errorf("rpc: response is %T, want %T", r, *new(Resp))
+		resp, err := typed[Resp](r)
+		if err != nil {
+			return nil, err
 		}
 		return out(resp), nil
 	}
@@ -28,11 +60,19 @@ func Unary[PReq, PResp, Req, Resp any](
 	return func(ctx context.Context, r PReq) (PResp, error) {
 		_, resp, err := s.ServeGRPC(ctx, r)
 		if err != nil {
-			var zero PResp
-			return zero, Status(err)
+			var none PResp
+			return none, err
 		}
 		return resp.(PResp), nil
 	}
+}
+
+func typed[Resp any](response any) (Resp, error) {
+	resp, ok := response.(Resp)
+	if !ok {
+		return resp, fmt.Errorf("rpc: response is %T, want %T", response, resp)
+	}
+	return resp, nil
 }
 
 // Remote is the mirror of Unary at the client: a generated stub as an

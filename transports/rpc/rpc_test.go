@@ -225,3 +225,53 @@ func TestDialerNames(t *testing.T) {
 		t.Errorf("methods %q", got)
 	}
 }
+
+// TestPluggedOptions: options of go-kit users see the call as on a server of
+// kit's own, and change nothing about its outcome.
+func TestPluggedOptions(t *testing.T) {
+	var before, after string
+	e := func(context.Context, any) (any, error) { return catalog.Product{SKU: "tea"}, nil }
+	in := func(r *catalogpb.GetRequest) catalog.GetRequest { return catalog.GetRequest{SKU: r.GetSku()} }
+	out := func(p catalog.Product) *catalogpb.Product { return &catalogpb.Product{Sku: p.SKU} }
+	plugged := rpc.Unary(e, in, out,
+		kitgrpc.ServerBefore(func(ctx context.Context, md metadata.MD) context.Context {
+			before = md.Get("who")[0]
+			return ctx
+		}),
+		kitgrpc.ServerFinalizer(func(context.Context, error) { after = "seen" }))
+	ctx := metadata.NewIncomingContext(t.Context(), metadata.Pairs("who", "me"))
+	for name, get := range map[string]func(context.Context, *catalogpb.GetRequest) (*catalogpb.Product, error){
+		"plugged": plugged, "direct": rpc.Unary(e, in, out),
+	} {
+		if p, err := get(ctx, &catalogpb.GetRequest{Sku: "tea"}); err != nil || p.GetSku() != "tea" {
+			t.Errorf("%s: %v, %v", name, p, err)
+		}
+	}
+	if before != "me" || after != "seen" {
+		t.Errorf("the options saw %q and %q", before, after)
+	}
+	wrong := func(context.Context, any) (any, error) { return 7, nil }
+	if _, err := rpc.Unary(wrong, in, out, kitgrpc.ServerFinalizer())(ctx, nil); fault.CodeOf(rpc.Fault(err)) != fault.Internal {
+		t.Errorf("a wrong type behind options: %v", err)
+	}
+}
+
+// A served call copies none of its metadata unless options want it.
+func TestServingCopiesNoMetadata(t *testing.T) {
+	e := func(context.Context, any) (any, error) { return catalog.Product{}, nil }
+	in := func(*catalogpb.GetRequest) catalog.GetRequest { return catalog.GetRequest{} }
+	reply := &catalogpb.Product{}
+	out := func(catalog.Product) *catalogpb.Product { return reply }
+	ctx := metadata.NewIncomingContext(t.Context(), metadata.Pairs("a", "1", "b", "2", "c", "3", "d", "4", "e", "5", "f", "6"))
+	allocs := func(get func(context.Context, *catalogpb.GetRequest) (*catalogpb.Product, error)) float64 {
+		return testing.AllocsPerRun(100, func() { _, _ = get(ctx, nil) })
+	}
+	if n := allocs(rpc.Unary(e, in, out)); n > 2 { // request and response as any
+		t.Errorf("%v allocations, want at most 2", n)
+	}
+	t.Run("stock", func(t *testing.T) {
+		if n := allocs(rpc.Unary(e, in, out, kitgrpc.ServerFinalizer())); n < 8 {
+			t.Errorf("kit's server needs %v allocations, no copy any more: Unary may always use it", n)
+		}
+	})
+}
