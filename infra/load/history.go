@@ -2,7 +2,10 @@ package load
 
 import (
 	"bufio"
+	"cmp"
 	"encoding/json"
+	"errors"
+	"fmt"
 	"io"
 	"sync"
 	"time"
@@ -18,10 +21,15 @@ type Operation struct {
 	IdemKey     string  `json:"idem_key,omitempty"`
 	BodyHash    string  `json:"body_hash,omitempty"`
 	SKU         string  `json:"sku,omitempty"`
-	Lines       []Line  `json:"lines,omitempty"`
-	Amount      int64   `json:"amount,omitempty"` // the order's total in minor units
+	Lines       []Line  `json:"lines,omitempty"`  // asked for
+	Answer      []Line  `json:"answer,omitempty"` // of the order that came back, where they are not those asked for
+	Quantity    int     `json:"qty,omitempty"`    // units of all lines asked for
+	Available   *int    `json:"available,omitempty"`
+	Amount      int64   `json:"amount,omitempty"`      // the order's total in minor units
+	Intended    int64   `json:"intended_ns,omitempty"` // when it was due
 	Call        int64   `json:"call_ns"`
 	Return      int64   `json:"return_ns"`
+	Late        bool    `json:"late,omitempty"` // called too long after it was due
 	Outcome     Outcome `json:"outcome"`
 	Attempt     int     `json:"attempt"` // connections used; 0: nothing was sent
 	Tries       int     `json:"tries"`   // instances the edge asked
@@ -32,19 +40,36 @@ type Operation struct {
 	Code        string  `json:"code,omitempty"`
 }
 
-// ReadHistory returns the operations of a history. It fails at the first line
-// that is not one.
-func ReadHistory(r io.Reader) ([]Operation, error) {
-	var ops []Operation
-	dec := json.NewDecoder(r)
-	for {
-		var op Operation
-		if err := dec.Decode(&op); err == io.EOF {
-			return ops, nil
-		} else if err != nil {
-			return ops, err
+// History is what one run of the generator recorded.
+type History struct {
+	Ops   []Operation
+	Whole bool // the run came to its end, so what is not in here was not asked
+}
+
+// opEnd is the last line of a whole history.
+const opEnd = "end"
+
+// ReadHistory reads a history. A run that was killed, or still goes on, leaves
+// one that is not whole and may end within a line; any other line that is not an
+// operation is an error.
+func ReadHistory(r io.Reader) (History, error) {
+	var h History
+	lines := bufio.NewReader(r)
+	for n := 1; ; n++ {
+		line, err := lines.ReadBytes('\n')
+		if errors.Is(err, io.EOF) {
+			return h, nil // what follows the last newline is torn
 		}
-		ops = append(ops, op)
+		if err != nil {
+			return h, err
+		}
+		var op Operation
+		if err := json.Unmarshal(line, &op); err != nil || op.Op == "" {
+			return h, fmt.Errorf("line %d is not an operation: %.60q", n, line)
+		}
+		if h.Whole = op.Op == opEnd; !h.Whole {
+			h.Ops = append(h.Ops, op)
+		}
 	}
 }
 
@@ -79,14 +104,37 @@ func (h *history) add(proc int, r result) {
 	op := Operation{
 		Proc: proc, Op: r.visit.kind, IdemKey: r.visit.req.key, BodyHash: bodyHash(r.visit.req.body),
 		SKU: r.visit.sku, Lines: r.visit.lines, Amount: r.order.Total.Amount,
-		Call: h.clock(r.sent), Return: h.clock(r.done), Outcome: r.outcome, Attempt: r.attempts, Tries: r.tries,
-		OrderID: r.order.ID, OrderStatus: r.order.Status, TraceID: r.traceID, Status: r.status, Code: r.code,
+		Available: r.stock, Late: r.late, Call: h.clock(r.sent), Return: h.clock(r.done), Outcome: r.outcome, Attempt: r.attempts, Tries: r.tries,
+		OrderID: cmp.Or(r.order.ID, r.visit.order), OrderStatus: r.order.Status, TraceID: r.traceID, Status: r.status, Code: r.code,
 	}
+	if !r.visit.intended.IsZero() {
+		op.Intended = h.clock(r.visit.intended)
+	}
+	for _, l := range op.Lines {
+		op.Quantity += l.Quantity
+	}
+	if op.OrderStatus != "" && !sameLines(r.order.Lines, op.Lines) {
+		op.Answer = r.order.Lines
+	}
+	h.write(op)
+}
+
+func (h *history) write(op Operation) {
 	h.mu.Lock()
 	defer h.mu.Unlock()
 	if h.err == nil {
 		h.err = h.enc.Encode(op)
 	}
+}
+
+// close marks the history as whole and hands it to the underlying writer.
+func (h *history) close() error {
+	if h == nil {
+		return nil
+	}
+	now := h.clock(time.Now())
+	h.write(Operation{Op: opEnd, Call: now, Return: now})
+	return h.flush()
 }
 
 // flush hands everything to the underlying writer.

@@ -50,6 +50,7 @@ type Options struct {
 
 	IncludeLimited bool      // order SKUs that are limited or sold out too
 	VerifyOrders   bool      // read every acknowledged order back after the run
+	Probes         float64   // share of customers who test a promise: buyers use a key again, browsers read an order; 0
 	History        io.Writer // one JSON line per request; nil writes none
 	Tick           func(Tick)
 }
@@ -86,6 +87,8 @@ func (o Options) withDefaults() (Options, error) {
 		return o, fmt.Errorf("deadlines must be above 0")
 	case o.MaxInFlight < 0:
 		return o, fmt.Errorf("the number of requests in flight must be above 0")
+	case !(o.Probes >= 0 && o.Probes <= 1): // NaN is neither
+		return o, fmt.Errorf("the share of probes is 0 to 1, not %g", o.Probes)
 	case o.Arrivals != Uniform && o.Arrivals != Poisson:
 		return o, fmt.Errorf("arrivals are %q or %q, not %q", Uniform, Poisson, o.Arrivals)
 	}

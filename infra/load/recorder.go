@@ -68,7 +68,7 @@ func (c *counts) add(r result) {
 		return
 	case r.business:
 		c.business[r.code]++
-	case r.visit.op == Checkout:
+	case r.visit.op == Checkout && !r.visit.probe:
 		c.orders++
 		if r.order.Status == "pending" {
 			c.pending++

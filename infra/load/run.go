@@ -38,7 +38,7 @@ func Run(ctx context.Context, o Options) (Result, error) {
 		v := g.ledger.verify(context.WithoutCancel(ctx), s, g.history)
 		result.Verification = &v
 	}
-	if err := g.history.flush(); err != nil {
+	if err := g.history.close(); err != nil {
 		return result, fmt.Errorf("the history could not be written: %w", err)
 	}
 	return result, nil
@@ -77,7 +77,7 @@ func newGenerator(o Options, s *shop, goods *assortment) *generator {
 	rng := func(stream uint64) *mrand.Rand { return mrand.New(mrand.NewPCG(o.Seed, stream)) }
 	g := &generator{
 		opts: o, shop: s, goods: goods,
-		planner:  &planner{mix: o.Mix, rng: rng(1), goods: goods, keys: fmt.Sprintf("load-%x-", randomSeed())},
+		planner:  &planner{mix: o.Mix, rng: rng(1), goods: goods, keys: fmt.Sprintf("load-%x-", randomSeed()), probes: o.Probes, past: &past{}},
 		schedule: &schedule{rate: o.Rate, law: o.Arrivals, rng: rng(2)},
 		recorder: newRecorder(o.Mix),
 		history:  newHistory(o.History),
@@ -175,6 +175,7 @@ func (g *generator) send(ctx context.Context, proc int, v visit, deadline time.T
 	res.late = res.sent.Sub(v.intended) > g.opts.LateAfter
 	g.recorder.add(res)
 	g.ledger.add(res)
+	g.planner.past.answered(res)
 	g.history.add(proc, res)
 	g.slots <- proc
 }

@@ -183,11 +183,11 @@ func TestFailuresByCode(t *testing.T) {
 			if bucket[tt.code] != r.Requests || r.Success != success {
 				t.Errorf("failures %v, business %v, success %v of %d", r.Failures, r.Business, r.Success, r.Requests)
 			}
-			ops, err := ReadHistory(&lines)
-			if err != nil || len(ops) != int(r.Requests) {
-				t.Fatalf("%d operations of %d: %v", len(ops), r.Requests, err)
+			h, err := ReadHistory(&lines)
+			if err != nil || len(h.Ops) != int(r.Requests) {
+				t.Fatalf("%d operations of %d: %v", len(h.Ops), r.Requests, err)
 			}
-			for _, op := range ops {
+			for _, op := range h.Ops {
 				if op.Outcome != tt.outcome || op.Code != tt.code {
 					t.Errorf("outcome %q code %q, want %q %q", op.Outcome, op.Code, tt.outcome, tt.code)
 				}
@@ -253,8 +253,9 @@ func TestHistoryOfAMixedRun(t *testing.T) {
 	shop := newFakeShop(t)
 	var lines bytes.Buffer
 	r := mustRun(t, Options{URL: shop.URL, Rate: 200, Duration: 500 * time.Millisecond, Seed: 2, History: &lines})
-	ops, err := ReadHistory(&lines)
-	if err != nil || len(ops) != int(r.Requests) {
+	h, err := ReadHistory(&lines)
+	ops := h.Ops
+	if err != nil || !h.Whole || len(ops) != int(r.Requests) {
 		t.Fatalf("%d operations of %d: %v", len(ops), r.Requests, err)
 	}
 	busy := map[int]int64{}

@@ -21,6 +21,8 @@ const (
 type visit struct {
 	op       string // Browse or Checkout: the row of the result
 	kind     string // product, listing, place or get: the operation of the history
+	order    string // the id that get asks for
+	probe    bool   // tests a promise; no sale of its own
 	sku      string
 	lines    []Line
 	req      request
@@ -29,18 +31,34 @@ type visit struct {
 }
 
 // planner decides what each customer does. Only the dispatcher calls it, so a
-// seed gives the same customers again (as far as stock levels agree).
+// seed gives the same customers again (as far as stock levels, and with probes
+// the answers so far, agree).
 type planner struct {
 	mix     Mix
 	rng     *rand.Rand
 	goods   *assortment
 	keys    string // prefix of this run's idempotency keys, never seeded
 	counter int
+	probes  float64
+	past    *past
 }
 
 func (p *planner) next() visit {
+	probe := p.probes > 0 && p.rng.Float64() < p.probes
 	if p.mix.pick(p.rng.Float64()) == Checkout {
-		return p.checkout()
+		v := p.checkout()
+		if probe {
+			v = p.again(v)
+		}
+		if p.probes > 0 {
+			p.past.placed(v)
+		}
+		return v
+	}
+	if probe {
+		if id := p.past.order(p.rng); id != "" {
+			return reading(id)
+		}
 	}
 	if p.rng.Float64() < listingShare {
 		path := "/v1/products?page_size=" + strconv.Itoa(10+p.rng.IntN(20))
@@ -53,10 +71,19 @@ func (p *planner) next() visit {
 
 func (p *planner) checkout() visit {
 	p.counter++
-	lines := p.goods.order(p.rng)
+	return placing(p.keys+strconv.Itoa(p.counter), p.goods.order(p.rng))
+}
+
+func placing(key string, lines []Line) visit {
 	body, _ := json.Marshal(map[string][]Line{"lines": lines}) // strings and ints always marshal
 	return visit{op: Checkout, kind: "place", lines: lines, req: request{
-		method: http.MethodPost, path: "/v1/orders", key: p.keys + strconv.Itoa(p.counter), body: body,
+		method: http.MethodPost, path: "/v1/orders", key: key, body: body,
+	}}
+}
+
+func reading(id string) visit {
+	return visit{op: Browse, kind: "get", order: id, probe: true, req: request{
+		method: http.MethodGet, path: "/v1/orders/" + url.PathEscape(id),
 	}}
 }
 
@@ -80,6 +107,7 @@ type result struct {
 	code     string // "" after success
 	business bool   // a proper answer that is not a sale: sold out, declined
 	partial  bool
+	stock    *int // units a product page shows
 	outcome  Outcome
 	tries    int
 	attempts int
@@ -123,6 +151,7 @@ func (r *result) accept(got reply, goods *assortment) {
 		var page productPage
 		understood = json.Unmarshal(got.body, &page) == nil && page.SKU == r.visit.sku
 		r.partial = len(page.Partial) > 0
+		r.stock = page.Available
 		if understood && page.Available != nil && goods != nil {
 			goods.saw(page.SKU, *page.Available)
 		}
@@ -131,7 +160,8 @@ func (r *result) accept(got reply, goods *assortment) {
 		understood = json.Unmarshal(got.body, &page) == nil && len(page.Products) > 0
 		r.partial = len(page.Partial) > 0
 	default:
-		understood = json.Unmarshal(got.body, &r.order) == nil && r.order.ID != ""
+		understood = json.Unmarshal(got.body, &r.order) == nil && r.order.ID != "" &&
+			(r.visit.order == "" || r.visit.order == r.order.ID)
 	}
 	if !understood {
 		r.code = "malformed"
@@ -140,7 +170,8 @@ func (r *result) accept(got reply, goods *assortment) {
 }
 
 // refuse judges any other status. After a second try the first may have had an
-// effect that the last answer does not know of.
+// effect that the last answer does not know of; the services behind the edge
+// try again, too, so a limit at the last try says nothing of the first.
 func (r *result) refuse(got reply) {
 	r.code = got.problemCode()
 	r.outcome = Info
@@ -148,7 +179,10 @@ func (r *result) refuse(got reply) {
 	case r.visit.op == Checkout && (got.status == http.StatusConflict || got.status == http.StatusPaymentRequired):
 		r.business = true
 		r.outcome = Fail
-	case got.status < 500 && got.status != statusClientClosed && r.tries == 1 && r.attempts <= 1:
+	case r.visit.probe && r.visit.op == Checkout && got.status == http.StatusUnprocessableEntity: // as promised
+		r.business = true
+		r.outcome = Fail
+	case got.status < 500 && got.status != statusClientClosed && got.status != http.StatusTooManyRequests && r.tries == 1 && r.attempts <= 1:
 		r.outcome = Fail
 	}
 }
