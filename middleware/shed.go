@@ -140,15 +140,15 @@ func (s *Shed) Middleware(method string) endpoint.Middleware {
 	if s == nil {
 		return through
 	}
-	times := s.gradient.method(method)
+	gate := s.Gate(method)
 	return func(next endpoint.Endpoint) endpoint.Endpoint {
 		return func(ctx context.Context, request any) (response any, err error) {
-			t, ok := s.admit(PriorityFrom(ctx))
-			if !ok {
-				return nil, errShed
+			pass, err := gate.Admit(PriorityFrom(ctx))
+			if err != nil {
+				return nil, err
 			}
 			err = errPanicked
-			defer func() { s.release(t, times, err) }()
+			defer func() { pass.Done(err) }()
 			response, err = next(ctx, request)
 			return response, err
 		}
