@@ -6,7 +6,6 @@ import (
 
 	"github.com/openzipkin/zipkin-go"
 	"github.com/openzipkin/zipkin-go/model"
-	zipkinb3 "github.com/openzipkin/zipkin-go/propagation/b3"
 
 	"github.com/kitmesh/kitmesh/middleware/b3"
 	"github.com/kitmesh/kitmesh/services/fault"
@@ -35,11 +34,11 @@ func (c *Client) startProducer(ctx context.Context, stream string) messageSpan {
 	}
 	sc := parent.Context()
 	if c.opts.Tracer == nil || !sampled(sc) {
-		return messageSpan{b3: zipkinb3.BuildSingleHeader(sc)}
+		return messageSpan{b3: b3.Single(sc)}
 	}
 	span := c.opts.Tracer.StartSpan("append "+strings.ToLower(stream),
 		zipkin.Kind(model.Producer), zipkin.Parent(sc), zipkin.RemoteEndpoint(remote))
-	return messageSpan{span: span, b3: zipkinb3.BuildSingleHeader(span.Context())}
+	return messageSpan{span: span, b3: b3.Single(span.Context())}
 }
 
 // startConsumer starts a CONSUMER span below the writer's, and returns a
