@@ -7,13 +7,14 @@ import (
 	"context"
 	"encoding/json"
 	"fmt"
-	"maps"
 	"net/http"
 	"os/exec"
 	"slices"
 	"strings"
 	"testing"
 	"time"
+
+	"github.com/kitmesh/kitmesh/infra/zipkin/tracetest"
 )
 
 var services = []string{"gateway", "catalog", "pricing", "inventory", "orders", "payments", "shipping"}
@@ -127,69 +128,10 @@ func placeOrder(t *testing.T, key string) (id, traceID string) {
 	return order.ID, order.TraceID
 }
 
-type span struct {
-	ID            string `json:"id"`
-	ParentID      string `json:"parentId"`
-	LocalEndpoint struct {
-		ServiceName string `json:"serviceName"`
-	} `json:"localEndpoint"`
-}
-
 func traced(t *testing.T) {
 	_, traceID := placeOrder(t, fmt.Sprintf("compose-trace-%d", time.Now().UnixNano()))
-	eventually(t, soon, func() error {
-		var spans []span
-		if err := get(zipkin+"/api/v2/trace/"+traceID, &spans); err != nil {
-			return err
-		}
-		return complete(spans)
-	})
-	eventually(t, soon, func() error { return edges("gateway>orders", "orders>pricing", "orders>inventory", "orders>payments") })
-}
-
-// complete says what a trace lacks: a service, its root, or a span's parent.
-func complete(spans []span) error {
-	ids, seen, roots := map[string]bool{}, map[string]bool{}, 0
-	for _, s := range spans {
-		ids[s.ID] = true
-		seen[s.LocalEndpoint.ServiceName] = true
-	}
-	for _, s := range spans {
-		switch {
-		case s.ParentID == "":
-			roots++
-		case !ids[s.ParentID]:
-			return fmt.Errorf("span %s of %s has a parent that is missing", s.ID, s.LocalEndpoint.ServiceName)
-		}
-	}
-	for _, service := range []string{"gateway", "orders", "pricing", "inventory", "payments", "shipping"} {
-		if !seen[service] {
-			return fmt.Errorf("the trace has no span of %s, only %v", service, slices.Sorted(maps.Keys(seen)))
-		}
-	}
-	if roots != 1 {
-		return fmt.Errorf("the trace has %d roots", roots)
-	}
-	return nil
-}
-
-// edges says which of the wanted calls Zipkin's dependency graph lacks.
-func edges(want ...string) error {
-	var links []struct{ Parent, Child string }
-	url := fmt.Sprintf("%s/api/v2/dependencies?endTs=%d&lookback=%d", zipkin, time.Now().UnixMilli(), time.Hour.Milliseconds())
-	if err := get(url, &links); err != nil {
-		return err
-	}
-	var got []string
-	for _, l := range links {
-		got = append(got, l.Parent+">"+l.Child)
-	}
-	for _, w := range want {
-		if !slices.Contains(got, w) {
-			return fmt.Errorf("no edge %s in the dependency graph, only %v", w, got)
-		}
-	}
-	return nil
+	eventually(t, soon, func() error { return tracetest.Order(t.Context(), zipkin, traceID) })
+	eventually(t, soon, func() error { return tracetest.Graph(t.Context(), zipkin) })
 }
 
 // meshState is what kitmesh status -o json says, as far as it is used here.

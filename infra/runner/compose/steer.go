@@ -76,7 +76,7 @@ func (f *Fleet) Faults(ctx context.Context, name string, faults runner.Faults) e
 	if err != nil {
 		return fmt.Errorf("encode the faults: %w", err)
 	}
-	if err := f.run(ctx, m, "/bin/kitmesh", "faults", adminURL("/faults"), string(body)); err != nil {
+	if err := f.run(ctx, m, "/bin/kitmesh", "faults", adminURL(""), string(body)); err != nil {
 		return fmt.Errorf("set the faults of %s: %w", m.name(), err)
 	}
 	return nil
