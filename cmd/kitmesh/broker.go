@@ -2,7 +2,6 @@ package main
 
 import (
 	"fmt"
-	"log/slog"
 
 	"github.com/spf13/cobra"
 
@@ -12,6 +11,7 @@ import (
 // newBrokerCommand runs the embedded broker until the process is told to end.
 func newBrokerCommand() *cobra.Command {
 	var o broker.ServerOptions
+	var log *logging
 	cmd := &cobra.Command{
 		Use:   "broker",
 		Short: "Run the broker (NATS JetStream) in the foreground",
@@ -24,7 +24,10 @@ connections, and ends in good order on SIGTERM or Ctrl-C.`,
 			if err := o.Validate(); err != nil {
 				return usageError{err}
 			}
-			o.Logger = slog.New(slog.NewTextHandler(cmd.ErrOrStderr(), nil))
+			var err error
+			if o.Logger, err = log.logger(cmd); err != nil {
+				return err
+			}
 			return broker.Serve(cmd.Context(), o, func(url string) {
 				fmt.Fprintf(cmd.OutOrStdout(), "broker ready on %s, store %s\n", url, o.Dir)
 			})
@@ -32,5 +35,6 @@ connections, and ends in good order on SIGTERM or Ctrl-C.`,
 	}
 	cmd.Flags().StringVar(&o.Addr, "addr", "127.0.0.1:4222", "host:port to listen on; port 0 takes a free one")
 	cmd.Flags().StringVar(&o.Dir, "dir", ".kitmesh/broker", "directory of the store; created when missing")
+	log = addLogging(cmd)
 	return cmd
 }

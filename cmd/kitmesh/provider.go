@@ -2,7 +2,6 @@ package main
 
 import (
 	"fmt"
-	"log/slog"
 	"time"
 
 	"github.com/spf13/cobra"
@@ -14,6 +13,7 @@ import (
 // to end.
 func newProviderCommand() *cobra.Command {
 	var o provider.Options
+	var log *logging
 	cmd := &cobra.Command{
 		Use:   "provider",
 		Short: "Run the simulated card provider in the foreground",
@@ -26,7 +26,10 @@ GET /ledger shows it. Rates make it misbehave: 0 never, 1 always.`,
 			if err := o.Validate(); err != nil {
 				return usageError{err}
 			}
-			o.Logger = slog.New(slog.NewTextHandler(cmd.ErrOrStderr(), nil))
+			var err error
+			if o.Logger, err = log.logger(cmd); err != nil {
+				return err
+			}
 			return provider.Serve(cmd.Context(), o, func(url string) {
 				fmt.Fprintf(cmd.OutOrStdout(), "provider ready on %s, ledger %s\n", url, o.Ledger)
 			})
@@ -40,5 +43,6 @@ GET /ledger shows it. Rates make it misbehave: 0 never, 1 always.`,
 	f.Float64Var(&o.ErrorRate, "error-rate", 0, "part of the operations answered with an error and not done")
 	f.Float64Var(&o.ErrorAfterRate, "error-after-rate", 0, "part of the operations done and answered with an error")
 	f.Float64Var(&o.LoseReplyRate, "lose-reply-rate", 0, "part of the operations done and never answered")
+	log = addLogging(cmd)
 	return cmd
 }

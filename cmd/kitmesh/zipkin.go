@@ -2,7 +2,6 @@ package main
 
 import (
 	"fmt"
-	"log/slog"
 	"runtime/debug"
 
 	"github.com/spf13/cobra"
@@ -13,6 +12,7 @@ import (
 // newZipkinCommand runs the embedded Zipkin until the process is told to end.
 func newZipkinCommand() *cobra.Command {
 	var o zipkin.Options
+	var log *logging
 	cmd := &cobra.Command{
 		Use:   "zipkin",
 		Short: "Run the embedded Zipkin in the foreground",
@@ -33,7 +33,10 @@ It prints one line when it takes connections, and ends in good order on SIGTERM 
 			// Stored spans are most of the heap: collect garbage earlier rather
 			// than let it double that.
 			debug.SetMemoryLimit(o.Limits.Bytes + o.Limits.Bytes/4 + 48<<20)
-			o.Logger = slog.New(slog.NewTextHandler(cmd.ErrOrStderr(), nil))
+			var err error
+			if o.Logger, err = log.logger(cmd); err != nil {
+				return err
+			}
 			return zipkin.Serve(cmd.Context(), o, func(url string) {
 				fmt.Fprintf(cmd.OutOrStdout(), "zipkin ready on %s, traces at %s/zipkin/\n", url, url)
 			})
@@ -45,5 +48,6 @@ It prints one line when it takes connections, and ends in good order on SIGTERM 
 	f.Int64Var(&o.Limits.Bytes, "max-bytes", zipkin.DefaultBytes, "how much memory the spans may take")
 	f.StringSliceVar(&o.Autocomplete, "autocomplete-keys", nil, "tags whose values the API lists, comma-separated")
 	f.StringVar(&o.API, "api", "", "URL of another Zipkin: serve only the page, on top of its API")
+	log = addLogging(cmd)
 	return cmd
 }
