@@ -14,7 +14,6 @@ import (
 	"github.com/kitmesh/kitmesh/cmd/internal/stock"
 	"github.com/kitmesh/kitmesh/infra/edge"
 	"github.com/kitmesh/kitmesh/infra/mesh/consul"
-	"github.com/kitmesh/kitmesh/infra/telemetry"
 )
 
 const edgeLong = `edge is the shop's front door: a reverse proxy in front of the gateway's instances, which
@@ -26,7 +25,8 @@ SIGINT or SIGTERM and lets the requests under way end, within 10 s.`
 
 func newEdgeCommand() *cobra.Command {
 	var o edge.Options
-	var stack, level, format string
+	var stack string
+	var log *logging
 	cmd := &cobra.Command{
 		Use: "edge", Short: "Run the front door: a reverse proxy over the gateway's instances",
 		Long: edgeLong, Args: cobra.NoArgs,
@@ -34,7 +34,7 @@ func newEdgeCommand() *cobra.Command {
 			if err := flagsFromEnvironment(cmd.LocalNonPersistentFlags(), os.Getenv); err != nil {
 				return err
 			}
-			return runEdge(cmd, o, stack, level, format)
+			return runEdge(cmd, o, stack, log)
 		},
 	}
 	flags := cmd.Flags()
@@ -46,12 +46,11 @@ func newEdgeCommand() *cobra.Command {
 	flags.Float64Var(&o.Sample, "sample", 1, "share of new traces to record, 0 to 1")
 	flags.Float64Var(&o.SampleLimit, "sample-limit", 25, "new traces to record per second at most; 0 is no limit")
 	flags.StringVar(&stack, "stack", app.StackMesh, "mesh, or stock: a plain reverse proxy, round robin, without retries")
-	flags.StringVar(&level, "log-level", "info", "debug, info, warn or error")
-	flags.StringVar(&format, "log-format", "logfmt", "logfmt or json")
+	log = addLogging(cmd)
 	return cmd
 }
 
-func runEdge(cmd *cobra.Command, o edge.Options, stack, level, format string) error {
+func runEdge(cmd *cobra.Command, o edge.Options, stack string, log *logging) error {
 	for flag, addr := range map[string]string{"addr": o.Addr, "admin": o.Admin} {
 		if _, _, err := net.SplitHostPort(addr); err != nil {
 			return usageErrorf("--%s %q is not HOST:PORT", flag, addr)
@@ -66,9 +65,9 @@ func runEdge(cmd *cobra.Command, o edge.Options, stack, level, format string) er
 	if _, err := consul.Client(o.Consul, ""); err != nil {
 		return usageErrorf("--consul: %w", err)
 	}
-	logger, err := telemetry.NewLogger(cmd.ErrOrStderr(), level, format)
+	logger, err := log.logger(cmd)
 	if err != nil {
-		return usageError{err}
+		return err
 	}
 	o.Logger = logger.With("service", "edge")
 	e, err := openDoor(stack, o)
