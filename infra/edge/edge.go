@@ -58,8 +58,10 @@ func New(o Options) (_ *Edge, err error) {
 	e.transport = newTransport()
 	e.defers(e.transport.CloseIdleConnections)
 	l := o.Limits
+	h := newHandler(o, e.target, e.transport, tracer, newMetrics(registry))
+	registry.MustRegister(h.places)
 	e.server = &http.Server{
-		Handler:           newHandler(o, e.target, e.transport, tracer, newMetrics(registry)),
+		Handler:           h,
 		ReadHeaderTimeout: l.HeaderTime,
 		IdleTimeout:       l.IdleTime,
 		WriteTimeout:      l.WriteTime,
@@ -69,7 +71,7 @@ func New(o Options) (_ *Edge, err error) {
 		ErrorLog:       slog.NewLogLogger(o.Logger.Handler(), slog.LevelDebug),
 	}
 	e.defers(func() { _ = e.server.Close() })
-	return e, e.listenAdmin(registry)
+	return e, e.listenAdmin(registry, h.places)
 }
 
 func (e *Edge) defers(f func()) { e.cleanup = append(e.cleanup, f) }
@@ -110,10 +112,11 @@ func (e *Edge) follow(registry *prometheus.Registry) error {
 	return nil
 }
 
-func (e *Edge) listenAdmin(registry *prometheus.Registry) error {
+func (e *Edge) listenAdmin(registry *prometheus.Registry, places http.Handler) error {
 	e.health.Add(e.opts.Service, e.ready)
 	page := telemetry.NewAdmin(telemetry.AdminOptions{Registry: registry, Ready: e.health.Summary})
 	page.Handle("GET /mesh", target.Handler(func() []*target.Target { return []*target.Target{e.target} }))
+	page.Handle("GET /limit", places)
 	var err error
 	if e.admin, err = telemetry.NewServer(e.opts.Admin, page); err != nil {
 		return fmt.Errorf("serve on --admin: %w", err)

@@ -14,9 +14,11 @@ import (
 	"strings"
 	"time"
 
+	"github.com/go-kit/kit/endpoint"
 	"github.com/openzipkin/zipkin-go"
 
 	"github.com/kitmesh/kitmesh/infra/mesh/target"
+	"github.com/kitmesh/kitmesh/middleware"
 	"github.com/kitmesh/kitmesh/services/fault"
 )
 
@@ -26,15 +28,17 @@ type handler struct {
 	tracer  *zipkin.Tracer
 	log     *slog.Logger
 	metrics *metrics
-	places  chan struct{} // one per request in flight
+	places  *middleware.Shed
+	enter   endpoint.Endpoint // receive, if there is a place for the guest
 	proxy   *httputil.ReverseProxy
 }
 
 func newHandler(o Options, t *target.Target, transport http.RoundTripper, tracer *zipkin.Tracer, m *metrics) *handler {
 	h := &handler{
 		limits: o.Limits, tracer: tracer, log: o.Logger, metrics: m,
-		places: make(chan struct{}, o.Limits.InFlight),
+		places: middleware.NewShed(middleware.ShedSettings{Fixed: o.Limits.InFlight}),
 	}
+	h.enter = h.places.Middleware("edge")(h.receive)
 	h.proxy = &httputil.ReverseProxy{
 		Rewrite: rewrite(o.Service),
 		Transport: &tripper{
@@ -59,15 +63,43 @@ func (h *handler) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 		h.metrics.done(out.status, time.Since(e.start), e.tries)
 		e.end(ctx, h.log, out.status)
 	}()
-	select {
-	case h.places <- struct{}{}:
-		defer func() { <-h.places }()
-	default:
-		e.refuse(out, 0, &fault.Error{
-			Code: fault.Overloaded, Message: "the shop is full; please come back in a moment", RetryAfter: time.Second,
-		})
-		return
+	ctx = middleware.WithPriority(ctx, priorityOf(r))
+	if _, err := h.enter(ctx, &guest{out, r, e}); err != nil {
+		e.refuse(out, 0, errFull)
 	}
+}
+
+// guest is a request that asks for a place.
+type guest struct {
+	out *recorder
+	r   *http.Request
+	e   *exchange
+}
+
+// errFull is told to those who find no place.
+var errFull = &fault.Error{Code: fault.Overloaded, Message: "the shop is full; please come back in a moment", RetryAfter: time.Second}
+
+// priorityOf says who is let in first. Only the route decides; a guest may step
+// back by himself.
+func priorityOf(r *http.Request) middleware.Priority {
+	switch {
+	case middleware.ParsePriority(r.Header.Get(middleware.PriorityHeader)) == middleware.Background:
+		return middleware.Background
+	case strings.HasPrefix(r.URL.Path, "/v1/orders"):
+		return middleware.Critical
+	}
+	return middleware.Normal
+}
+
+// receive is an endpoint.Endpoint that takes a guest and answers him itself.
+func (h *handler) receive(ctx context.Context, request any) (any, error) {
+	g := request.(*guest)
+	h.serve(ctx, g.out, g.r, g.e)
+	return nil, nil
+}
+
+// serve answers a request that has a place.
+func (h *handler) serve(ctx context.Context, out *recorder, r *http.Request, e *exchange) {
 	if status, err := h.check(r); err != nil {
 		out.Header().Set("Connection", "close") // the rest of the request is not read
 		if fault.CodeOf(err) == fault.MethodNotAllowed {
@@ -166,7 +198,7 @@ const discardFactor = 8
 // here. B3 is set per try.
 func rewrite(service string) func(*httputil.ProxyRequest) {
 	forged := []string{
-		TraceHeader, TriesHeader, "X-Real-Ip", "Upgrade", "Connection", "Expect",
+		TraceHeader, TriesHeader, middleware.PriorityHeader, "X-Real-Ip", "Upgrade", "Connection", "Expect",
 		"B3", "X-B3-Traceid", "X-B3-Spanid", "X-B3-Parentspanid", "X-B3-Sampled", "X-B3-Flags",
 	}
 	return func(p *httputil.ProxyRequest) {
@@ -175,6 +207,9 @@ func rewrite(service string) func(*httputil.ProxyRequest) {
 		p.SetXForwarded()
 		for _, name := range forged {
 			p.Out.Header.Del(name)
+		}
+		if priorityOf(p.In) == middleware.Background {
+			p.Out.Header.Set(middleware.PriorityHeader, middleware.Background.String())
 		}
 	}
 }

@@ -10,6 +10,8 @@ import (
 	"strings"
 	"testing"
 	"time"
+
+	"github.com/kitmesh/kitmesh/middleware"
 )
 
 func TestBodyLimit(t *testing.T) {
@@ -77,26 +79,49 @@ func TestSlowAnswerAfterBody(t *testing.T) {
 	}
 }
 
+// A limit of 1 has room for 3 pages and, beside them, for 11 orders.
 func TestFullHouse(t *testing.T) {
 	g := newGateway(t, "g")
 	asked, finish := make(chan struct{}), make(chan struct{})
-	g.set(func(http.ResponseWriter, *http.Request) { close(asked); <-finish })
+	g.set(func(http.ResponseWriter, *http.Request) { asked <- struct{}{}; <-finish })
 	e := start(t, Options{Limits: Limits{InFlight: 1}}, g)
-	first := make(chan answer, 1)
-	go func() { first <- ask(t, e, "GET", "/v1/products", "") }()
-	<-asked
-	got := ask(t, e, "GET", "/v1/products", "")
-	got.wantProblem(t, 503, "overloaded")
-	if got.Header.Get("Retry-After") != "1" || got.Header.Get(TriesHeader) != "0" {
-		t.Errorf("headers %v", got.Header)
+	const pages, orders = 3, 11
+	guests := make(chan answer, pages+orders)
+	enter := func(n int, path string) {
+		for range n {
+			go func() { guests <- ask(t, e, "GET", path, "") }()
+			<-asked
+		}
+		got := ask(t, e, "GET", path, "")
+		got.wantProblem(t, 503, "overloaded")
+		if got.Header.Get("Retry-After") != "1" || got.Header.Get(TriesHeader) != "0" {
+			t.Errorf("headers %v", got.Header)
+		}
 	}
+	enter(pages, "/v1/products")
+	enter(orders, "/v1/orders/1")
+	ask(t, e, "GET", "/v1/orders/1", "", middleware.PriorityHeader, "background").wantProblem(t, 503, "overloaded")
 	close(finish)
-	if a := <-first; a.StatusCode != 200 {
-		t.Errorf("the first guest got %d", a.StatusCode)
+	for range pages + orders {
+		if a := <-guests; a.StatusCode != 200 {
+			t.Errorf("a guest got %d", a.StatusCode)
+		}
 	}
 	g.set(func(http.ResponseWriter, *http.Request) {})
 	if got := ask(t, e, "GET", "/v1/products", ""); got.StatusCode != 200 {
 		t.Errorf("the place was not given back: %d", got.StatusCode)
+	}
+}
+
+// Nobody outside gives himself a higher priority; a lower one is passed on.
+func TestPriorityFromOutside(t *testing.T) {
+	g := newGateway(t, "g")
+	e := start(t, Options{}, g)
+	for says, want := range map[string]string{"": "", "critical": "", "normal": "", "junk": "", "background": "background"} {
+		ask(t, e, "GET", "/v1/products", "", middleware.PriorityHeader, says)
+		if got := g.last(t).Header.Get(middleware.PriorityHeader); got != want {
+			t.Errorf("%q goes on as %q, want %q", says, got, want)
+		}
 	}
 }
 

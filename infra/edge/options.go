@@ -33,7 +33,7 @@ type Options struct {
 type Limits struct {
 	Body     int64         // bytes of a request body; 1 MiB
 	Header   int           // bytes of the request line and headers; 32 KiB
-	InFlight int           // requests at once; 1024. More are answered 503 overloaded
+	InFlight int           // requests at once; 1024. More are answered 503 overloaded: pages before orders
 	Deadline time.Duration // for the answer of the service, all tries included; 10 s
 	// ReadTry and WriteTry are how long one instance may take while another could
 	// be asked: a frozen one must not use up the customer's patience. WriteTry is
