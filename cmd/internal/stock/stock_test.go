@@ -159,30 +159,31 @@ func TestNobodyThere(t *testing.T) {
 	}
 }
 
+// Injected faults reach the callers, and stop when they are cleared.
 func TestServerRing(t *testing.T) {
 	var faults middleware.Faults
-	served := 0
-	s := newStack(t, stock.Options{Consul: "http://127.0.0.1:1", Faults: &faults})
+	metrics := prometheus.NewRegistry()
+	s := newStack(t, stock.Options{Consul: "http://127.0.0.1:1", Faults: &faults, Registry: metrics})
 	e := s.Server("pricing.Quote", func(context.Context, any) (any, error) {
-		served++
 		return nil, fault.New(fault.Conflict, "sold out")
 	})
-	for range 10 {
-		if _, err := e(t.Context(), nil); fault.CodeOf(err) != fault.Conflict {
-			t.Fatal(err)
+	want := func(code fault.Code) {
+		t.Helper()
+		for range 10 {
+			if _, err := e(t.Context(), nil); fault.CodeOf(err) != code {
+				t.Fatalf("%v, want %s", err, code)
+			}
 		}
 	}
+	want(fault.Conflict)
 	if err := faults.Set(0, 1, fault.Unavailable); err != nil {
 		t.Fatal(err)
 	}
-	for range 6 {
-		if _, err := e(t.Context(), nil); fault.CodeOf(err) != fault.Unavailable {
-			t.Fatalf("%v, want the injected one", err)
-		}
-	}
+	want(fault.Unavailable)
 	faults.Clear()
-	if _, err := e(t.Context(), nil); err == nil || served != 10 {
-		t.Errorf("%v after %d served: six failures in a row open the breaker of addsvc's ring", err, served)
+	want(fault.Conflict)
+	if got := value(t, metrics, "kitmesh_server_requests_total"); got != 30 {
+		t.Errorf("%v requests are counted, want 30", got)
 	}
 }
 
