@@ -18,7 +18,8 @@ import (
 
 const edgeLong = `edge is the shop's front door: a reverse proxy in front of the gateway's instances, which
 it finds in Consul and balances and retries over as the mesh's own clients do. Reads, and
-orders with an Idempotency-Key, are repeated on another instance when one dies.
+orders with an Idempotency-Key, are repeated on another instance when one dies. With
+--stack stock it is a plain reverse proxy instead, round robin and without retries.
 
 Every flag is also an environment variable: --log-level, KITMESH_LOG_LEVEL. It runs until
 SIGINT or SIGTERM and lets the requests under way end, within 10 s.`
