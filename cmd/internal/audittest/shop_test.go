@@ -79,7 +79,7 @@ func newShop(t *testing.T) *shop {
 	t.Cleanup(func() { must(t, b.Stop()) })
 	p, err := provider.Start(t.Context(), provider.Options{
 		Ledger:      filepath.Join(t.TempDir(), "ledger.jsonl"),
-		DeclineRate: 0.1, ErrorAfterRate: 0.1, LoseReplyRate: 0.1,
+		DeclineRate: 0.1, ErrorAfterRate: 0.3, LoseReplyRate: 0.1,
 	})
 	must(t, err)
 	t.Cleanup(func() { must(t, p.Stop()) })
@@ -87,9 +87,7 @@ func newShop(t *testing.T) *shop {
 	s.broker, err = broker.Connect(t.Context(), b.URL(), broker.Options{Name: t.Name()})
 	must(t, err)
 	t.Cleanup(s.broker.Close)
-	s.provider, err = provider.NewClient(p.URL(), provider.ClientOptions{})
-	must(t, err)
-	t.Cleanup(s.provider.Close)
+	s.provider = s.card(p.URL(), 3)
 	s.start, err = inventory.InitialStock()
 	must(t, err)
 
@@ -99,13 +97,15 @@ func newShop(t *testing.T) *shop {
 	must(t, err)
 	journal := s.open("orders")
 	ledgers := []inventory.Service{s.ledger(), s.ledger()}
+	// One instance leaves repetition to the saga, the other does it itself.
+	cards := []*provider.Client{s.card(p.URL(), 1), s.provider}
 	sagas := make([]orders.Service, 2)
 	for i := range sagas {
 		desk := shipping.New(s.open("shipments"), journal, value{prices}, nil)
 		s.background(desk.Run)
 		saga := orders.New(journal, orders.Ports{
 			Inventory: stock{ledgers[i]},
-			Payments:  money{payments.New(s.open("payments"), s.provider)},
+			Payments:  money{payments.New(s.open("payments"), cards[i])},
 			Shipping:  fullLorry{parcels{desk}},
 			Pricing:   basket{prices},
 		}, orders.Options{ResumeAfter: 300 * time.Millisecond})
@@ -129,6 +129,15 @@ func (s *shop) open(name string) *broker.Journal {
 	j, err := s.broker.Journal(s.t.Context(), name)
 	must(s.t, err)
 	return j
+}
+
+// card returns a client of the provider.
+func (s *shop) card(url string, tries int) *provider.Client {
+	s.t.Helper()
+	c, err := provider.NewClient(url, provider.ClientOptions{Tries: tries})
+	must(s.t, err)
+	s.t.Cleanup(c.Close)
+	return c
 }
 
 // ledger starts one instance of inventory.
