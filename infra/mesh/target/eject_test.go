@@ -12,6 +12,7 @@ import (
 	"github.com/prometheus/client_golang/prometheus"
 
 	"github.com/kitmesh/kitmesh/infra/mesh/target"
+	"github.com/kitmesh/kitmesh/middleware"
 	"github.com/kitmesh/kitmesh/services/fault"
 )
 
@@ -138,4 +139,135 @@ func TestEqualFailuresEjectNobody(t *testing.T) {
 			})
 		})
 	}
+}
+
+// A broken instance is asked with one call at a time, ever more seldom, however
+// many callers there are; when it is well again it starts slowly.
+func TestProbesOfAnEjected(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		begin := time.Now()
+		const well = 60 * time.Second
+		f := newFleet(t, 3, 4, target.Options{}, func(id string) (time.Duration, error) {
+			if id == "x-1" && time.Since(begin) < well {
+				return around(5 * time.Millisecond), fault.New(fault.Internal, "sick")
+			}
+			return around(10 * time.Millisecond), nil
+		})
+		f.run(t, 500, 120*time.Second)
+		var probes []time.Duration
+		for _, a := range f.tries {
+			if a.id == "x-1" && a.start > time.Second/2 && a.start < well {
+				probes = append(probes, a.start)
+			}
+		}
+		t.Logf("probes at %v", probes)
+		if len(probes) < 5 || len(probes) > 10 {
+			t.Errorf("%d probes in a minute, want 6 to 8: 1, 2, 4, 8, 16 and 30 s, less a quarter", len(probes))
+		}
+		if _, failed := f.p(0.5, 0); failed > 0 {
+			t.Errorf("%d calls failed", failed)
+		}
+		if out := ejected(f.x); len(out) > 0 {
+			t.Errorf("%v are out long after the recovery", out)
+		}
+		if share := f.share("x-1", 100*time.Second); share < 0.25 {
+			t.Errorf("long after the recovery it gets %.1f %%, want about a third", 100*share)
+		}
+	})
+}
+
+// When the whole service fails, calls fail fast; when it is back everybody is in
+// rotation at once, however long it was away.
+func TestCircuit(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		begin := time.Now()
+		const down, up = 2 * time.Second, 62 * time.Second
+		f := newFleet(t, 3, 4, target.Options{}, func(string) (time.Duration, error) {
+			if at := time.Since(begin); at > down && at < up {
+				return around(5 * time.Millisecond), fault.New(fault.Unavailable, "the database is away")
+			}
+			return around(10 * time.Millisecond), nil
+		})
+		time.AfterFunc(up+200*time.Millisecond, func() {
+			if out := ejected(f.x); len(out) > 0 {
+				t.Errorf("%v are out 200 ms after it was back", out)
+			}
+		})
+		f.run(t, 60, 70*time.Second)
+		during, late, slow := 0, 0, time.Duration(0)
+		for _, a := range f.tries {
+			if a.start > down+500*time.Millisecond && a.start < up {
+				during++
+			}
+		}
+		for _, c := range f.calls {
+			if c.start > down+500*time.Millisecond && c.start < up {
+				slow = max(slow, c.took)
+			}
+			if c.start > up+100*time.Millisecond && c.err != nil {
+				late++
+			}
+		}
+		t.Logf("%d of 3,600 calls reached the broken service, the slowest failed after %v; %d failed after it was back", during, slow, late)
+		if late > 0 || slow > 200*time.Millisecond {
+			t.Errorf("%d failed later than 100 ms after it was back, the slowest took %v", late, slow)
+		}
+		for _, m := range f.x.Report().Members {
+			if m.Ejected != "" || m.Breaker != middleware.Closed {
+				t.Errorf("%s is %s, breaker %s", m.ID, m.Ejected, m.Breaker)
+			}
+		}
+	})
+}
+
+// With one of three gone and one broken, the broken one stays in rotation: fewer
+// than half would be left. It is out as soon as the third is back.
+func TestTooFewAreLeft(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		x := of(t, 3, target.Options{Balance: target.Balance{LeastRequest: true}}) // latency would keep it away too
+		gone := true
+		calls := func(n int) {
+			for range n {
+				_ = x.Do(t.Context(), read, func(_ context.Context, m *target.Member) error {
+					switch id := m.Instance().ID; {
+					case id == "x-1" && gone:
+						return refused
+					case id == "x-2":
+						return fault.New(fault.Internal, "sick")
+					}
+					return nil
+				})
+				time.Sleep(10 * time.Millisecond)
+			}
+		}
+		calls(300)
+		if out := ejected(x); len(out) > 0 {
+			t.Errorf("one gone and one broken: %v are out", out)
+		}
+		gone = false
+		calls(1000)
+		if out := ejected(x); out["x-2"] == "" || len(out) > 1 {
+			t.Errorf("one broken: %v are out", out)
+		}
+	})
+}
+
+// An instance that refuses connections gets no calls anyway: it takes no place
+// of one that fails.
+func TestGoneTakesNoPlace(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		x := of(t, 6, target.Options{Balance: target.Balance{LeastRequest: true}})
+		for range 2000 {
+			_ = x.Do(t.Context(), read, func(_ context.Context, m *target.Member) error {
+				if m.Instance().ID == "x-1" {
+					return refused
+				}
+				return nil
+			})
+			time.Sleep(10 * time.Millisecond)
+		}
+		if out := ejected(x); len(out) > 0 {
+			t.Errorf("%v are out", out)
+		}
+	})
 }
