@@ -4,6 +4,7 @@ import (
 	"context"
 	"fmt"
 	"net"
+	"sync"
 	"testing"
 	"time"
 
@@ -44,12 +45,14 @@ func call(t *testing.T, e endpoint.Endpoint) error {
 	return err
 }
 
-// One connection per instance, whatever the number of methods; none before the
-// first call; none after Close.
+// One connection per instance, whatever the number of methods and of callers
+// that are first at once; none before the first call; none after Close.
 func TestOneConnectionPerInstance(t *testing.T) {
 	a, b := servertest.Serve(t, "127.0.0.1:0"), servertest.Serve(t, "127.0.0.1:0")
 	leaks := goleak.IgnoreCurrent()
-	x := of(t, 0, target.Options{Source: discovery.NewStatic(at(a, b)...)})
+	// By calls in flight only: by latency, one that happens to answer a little
+	// earlier may get nearly all.
+	x := of(t, 0, target.Options{Source: discovery.NewStatic(at(a, b)...), Balance: target.Balance{LeastRequest: true}})
 	if n := a.Dialed.Load() + b.Dialed.Load(); n != 0 {
 		t.Errorf("%d connections before the first call, want none", n)
 	}
@@ -57,16 +60,40 @@ func TestOneConnectionPerInstance(t *testing.T) {
 	for n := range 5 {
 		methods = append(methods, x.Endpoint(fmt.Sprintf("x.M%d", n), servertest.Dial))
 	}
-	for n := range 200 {
-		if err := call(t, methods[n%5]); err != nil {
-			t.Fatal(err)
+	// atOnce runs n calls at once; meanwhile runs while all of them are held.
+	atOnce := func(n int32, meanwhile func()) {
+		gate := make(chan struct{})
+		a.Hold(gate)
+		b.Hold(gate)
+		a.Calls.Store(0)
+		b.Calls.Store(0)
+		var all sync.WaitGroup
+		for i := range n {
+			all.Go(func() {
+				ctx, cancel := context.WithTimeout(t.Context(), 20*time.Second)
+				defer cancel()
+				if _, err := methods[i%5](ctx, nil); err != nil {
+					t.Error(err)
+				}
+			})
 		}
+		await(t, "all calls under way", func() bool { return a.Calls.Load()+b.Calls.Load() >= n })
+		meanwhile()
+		close(gate)
+		all.Wait()
 	}
+	atOnce(100, func() {}) // nearly all to the one that is connected first
+	await(t, "both connected and used", func() bool {
+		_ = call(t, methods[0])
+		return a.Calls.Load() > 0 && b.Calls.Load() > 0
+	})
+	atOnce(100, func() {
+		if a.Calls.Load() < 30 || b.Calls.Load() < 30 {
+			t.Errorf("calls %d and %d at once, want both well used", a.Calls.Load(), b.Calls.Load())
+		}
+	})
 	if a.Dialed.Load() != 1 || b.Dialed.Load() != 1 {
 		t.Errorf("%d and %d connections for 5 methods, want 1 each", a.Dialed.Load(), b.Dialed.Load())
-	}
-	if a.Calls.Load() == 0 || b.Calls.Load() == 0 { // how many is for their latency to say
-		t.Errorf("calls %d and %d, want both used", a.Calls.Load(), b.Calls.Load())
 	}
 	_ = x.Close()
 	_ = x.Close()
