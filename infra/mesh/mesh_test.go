@@ -204,6 +204,9 @@ func TestCloseLeavesNothing(t *testing.T) {
 	if !eventually(5*time.Second, func() bool { return fake.Blocked() == 2 }) {
 		t.Fatal("the watches do not block")
 	}
+	if n := fake.Watches(); n != 2 {
+		t.Errorf("%d watches for 2 services, want 2 whatever the number of methods", n)
+	}
 	for range 2 {
 		if err := m.Close(); err != nil {
 			t.Error(err)

@@ -112,6 +112,9 @@ func oneConnection(t *testing.T, side remote) string {
 	if n := s.Conns.Load(); n != 1 {
 		return fmt.Sprintf("%d connections for 4 methods", n)
 	}
+	if n := fake.Watches(); n != 1 {
+		return fmt.Sprintf("%d watches for 4 methods", n)
+	}
 	return ""
 }
 

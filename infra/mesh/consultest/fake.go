@@ -82,6 +82,17 @@ func (f *Fake) Blocked() int {
 	return f.blocked
 }
 
+// Watches is how many watches began: queries without an index. One that starts
+// anew after an error counts again.
+func (f *Fake) Watches() (n int) {
+	for _, q := range f.Queries() {
+		if q.Index == 0 {
+			n++
+		}
+	}
+	return n
+}
+
 // URL is the base URL.
 func (f *Fake) URL() string { return f.server.URL }
 
