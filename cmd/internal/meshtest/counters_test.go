@@ -5,6 +5,7 @@ import (
 	"io"
 	"maps"
 	"net/http"
+	"slices"
 	"strconv"
 	"strings"
 	"testing"
@@ -73,20 +74,37 @@ func (m *mesh) text(url string) (string, error) {
 
 // picks reads from /mesh how often each instance of a service was picked.
 func (m *mesh) picks(url, service string) (map[string]float64, error) {
-	var page struct{ Targets []target.Report }
-	if _, err := tryGet(m.t.Context(), url, &page); err != nil {
-		return nil, err
-	}
+	reports, err := m.known(url, service)
 	picks := map[string]float64{}
-	for _, t := range page.Targets {
-		if t.Service != service {
-			continue
-		}
+	for _, t := range reports {
 		for _, m := range t.Members {
 			picks[m.Addr] += float64(m.Picks)
 		}
 	}
-	return picks, nil
+	return picks, err
+}
+
+// known reads what the instance whose /mesh is at url knows of a service.
+func (m *mesh) known(url, service string) ([]target.Report, error) {
+	var page struct{ Targets []target.Report }
+	_, err := tryGet(m.t.Context(), url, &page)
+	return slices.DeleteFunc(page.Targets, func(r target.Report) bool { return r.Service != service }), err
+}
+
+// knownTo returns what the first instance of caller knows of a service.
+func (m *mesh) knownTo(caller, service string) target.Report {
+	m.t.Helper()
+	for _, i := range m.status().Instances {
+		if i.Service == caller {
+			reports, err := m.known(i.Admin+"/mesh", service)
+			if err != nil || len(reports) != 1 {
+				m.t.Fatalf("%s knows %d targets called %s: %v", i.ID, len(reports), service, err)
+			}
+			return reports[0]
+		}
+	}
+	m.t.Fatalf("there is no %s", caller)
+	return target.Report{}
 }
 
 // total adds up a counter of /metrics over all labels but its target.

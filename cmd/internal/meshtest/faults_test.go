@@ -67,6 +67,7 @@ func TestFaults(t *testing.T) {
 				r := m.suffer(f.on, f.off, phase)
 				r.fault, r.stack, r.triesJudged = f.name, stack, f.tries
 				t.Log(r)
+				t.Logf("during: %d pages lack a part, failures %v, late %d", r.during.Partial, r.during.Failures, r.during.Late)
 				rows = append(rows, r)
 			})
 		}
