@@ -96,12 +96,3 @@ func receivePriority(ctx context.Context) context.Context {
 	}
 	return ctx
 }
-
-// sendPriority adds the priority of ctx to the metadata of a call; Normal needs
-// none.
-func sendPriority(ctx context.Context) context.Context {
-	if p := PriorityFrom(ctx); p != Normal {
-		return metadata.AppendToOutgoingContext(ctx, priorityKey, p.String())
-	}
-	return ctx
-}

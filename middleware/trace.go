@@ -4,6 +4,7 @@ import (
 	"context"
 	"net/netip"
 	"strconv"
+	"sync/atomic"
 
 	"github.com/go-kit/kit/endpoint"
 	"github.com/openzipkin/zipkin-go"
@@ -58,6 +59,7 @@ func TraceClient(tracer *zipkin.Tracer, method string) endpoint.Middleware {
 		return through
 	}
 	return func(next endpoint.Endpoint) endpoint.Endpoint {
+		var at known
 		return func(ctx context.Context, request any) (any, error) {
 			parent := zipkin.SpanFromContext(ctx)
 			if unsampled(parent) {
@@ -70,7 +72,7 @@ func TraceClient(tracer *zipkin.Tracer, method string) endpoint.Middleware {
 				span = tracer.StartSpan(method, zipkin.Kind(model.Client), zipkin.Parent(parent.Context()))
 			}
 			if p, ok := PeerFrom(ctx); ok && !zipkin.IsNoop(span) {
-				describe(span, p)
+				describe(span, p, at.endpoint(p))
 			}
 			return traced(zipkin.NewContext(ctx, span), span, next, request)
 		}
@@ -92,10 +94,28 @@ func traced(ctx context.Context, span zipkin.Span, next endpoint.Endpoint, reque
 	return response, err
 }
 
+// known remembers how the last peer is described: an endpoint that is wrapped
+// for one instance has no other.
+type known struct{ last atomic.Pointer[described] }
+
+type described struct {
+	service, addr string
+	endpoint      *model.Endpoint
+}
+
+func (k *known) endpoint(p Peer) *model.Endpoint {
+	d := k.last.Load()
+	if d == nil || d.service != p.Service || d.addr != p.Addr {
+		d = &described{p.Service, p.Addr, Endpoint(p.Service, p.Addr)}
+		k.last.Store(d)
+	}
+	return d.endpoint
+}
+
 // describe says where the try goes. The service name makes an instance visible
 // in the dependency graph even if it died before it could report anything.
-func describe(span zipkin.Span, p Peer) {
-	span.SetRemoteEndpoint(Endpoint(p.Service, p.Addr))
+func describe(span zipkin.Span, p Peer, at *model.Endpoint) {
+	span.SetRemoteEndpoint(at)
 	for _, tag := range [...]struct{ key, value string }{
 		{TagInstance, p.Instance}, {TagBreaker, p.Breaker}, {TagZone, p.Zone},
 	} {

@@ -2,11 +2,15 @@ package telemetry
 
 import (
 	"encoding/json"
+	"net"
+	"net/netip"
 	"strconv"
 	"strings"
 	"time"
 
 	"github.com/openzipkin/zipkin-go/model"
+
+	"github.com/kitmesh/kitmesh/middleware/b3"
 )
 
 // appendSpan appends the Zipkin v2 JSON of s to b. It does what
@@ -14,11 +18,11 @@ import (
 // that one refuses: one odd span must not spoil its batch.
 func appendSpan(b []byte, s *model.SpanModel) []byte {
 	b = append(b, `{"traceId":"`...)
-	b = append(b, s.TraceID.String()...)
+	b = b3.AppendTraceID(b, s.TraceID)
 	if s.ParentID != nil && *s.ParentID != s.ID {
-		b = append(append(b, `","parentId":"`...), s.ParentID.String()...)
+		b = b3.AppendSpanID(append(b, `","parentId":"`...), *s.ParentID)
 	}
-	b = append(append(b, `","id":"`...), s.ID.String()...)
+	b = b3.AppendSpanID(append(b, `","id":"`...), s.ID)
 	b = append(b, '"')
 	if s.Kind != model.Undetermined {
 		b = appendField(b, "kind", string(s.Kind))
@@ -59,17 +63,22 @@ func appendEndpoint(b []byte, name string, e *model.Endpoint) []byte {
 	if e.ServiceName != "" {
 		b = appendField(b, "serviceName", strings.ToLower(e.ServiceName))
 	}
-	if len(e.IPv4) > 0 {
-		b = appendField(b, "ipv4", e.IPv4.String())
-	}
-	if len(e.IPv6) > 0 {
-		b = appendField(b, "ipv6", e.IPv6.String())
-	}
+	b = appendIP(b, "ipv4", e.IPv4)
+	b = appendIP(b, "ipv6", e.IPv6)
 	if e.Port != 0 {
 		b = strconv.AppendUint(append(b, `,"port":`...), uint64(e.Port), 10)
 	}
 	// Every field began with a comma; the first one is too many.
 	return append(append(b[:start], b[start+1:]...), '}')
+}
+
+func appendIP(b []byte, name string, ip net.IP) []byte {
+	at, ok := netip.AddrFromSlice(ip)
+	if !ok {
+		return b
+	}
+	b = append(append(append(b, `,"`...), name...), `":"`...)
+	return append(at.Unmap().AppendTo(b), '"')
 }
 
 func appendAnnotations(b []byte, all []model.Annotation) []byte {

@@ -56,19 +56,10 @@ func Inject(sc model.SpanContext, set func(key, value string)) {
 	}
 }
 
-// Single returns sc as ParseSingle reads it, "" for an empty context.
+// Single returns sc as ParseSingle reads it, "" for an empty context. The
+// parent needs a decision before it, and stays out without one.
 func Single(sc model.SpanContext) string {
-	var b [32 + 1 + 16 + 2 + 1 + 16]byte
-	n := 0
-	if !sc.TraceID.Empty() && sc.ID != 0 {
-		if sc.TraceID.High != 0 {
-			n += putHex16(b[n:], sc.TraceID.High)
-		}
-		n += putHex16(b[n:], sc.TraceID.Low)
-		b[n] = '-'
-		n += 1 + putHex16(b[n+1:], uint64(sc.ID))
-	}
-	decision := byte(0)
+	var decision byte
 	switch {
 	case sc.Debug:
 		decision = 'd'
@@ -76,20 +67,23 @@ func Single(sc model.SpanContext) string {
 		decision = '1'
 	case sc.Sampled != nil:
 		decision = '0'
-	default:
-		return string(b[:n]) // a parent needs a decision before it
 	}
-	if n > 0 {
-		b[n] = '-'
-		n++
+	var room [32 + 1 + 16 + 2 + 1 + 16]byte
+	b := room[:0]
+	if sc.TraceID.Empty() || sc.ID == 0 {
+		if decision != 0 {
+			b = append(b, decision)
+		}
+		return string(b)
 	}
-	b[n] = decision
-	n++
-	if n > 1 && sc.ParentID != nil {
-		b[n] = '-'
-		n += 1 + putHex16(b[n+1:], uint64(*sc.ParentID))
+	b = AppendSpanID(append(AppendTraceID(b, sc.TraceID), '-'), sc.ID)
+	if decision != 0 {
+		b = append(b, '-', decision)
+		if sc.ParentID != nil {
+			b = AppendSpanID(append(b, '-'), *sc.ParentID)
+		}
 	}
-	return string(b[:n])
+	return string(b)
 }
 
 // ParseSingle reads {trace}-{span}[-{sampled}[-{parent}]] or {sampled} alone,
@@ -177,14 +171,12 @@ func parseHex64(s string) (uint64, bool) {
 
 const hexDigits = "0123456789abcdef"
 
-// putHex16 writes 16 digits and returns their number.
-func putHex16(b []byte, v uint64) int {
+func putHex16(b []byte, v uint64) {
 	_ = b[15]
 	for i := 15; i >= 0; i-- {
 		b[i] = hexDigits[v&15]
 		v >>= 4
 	}
-	return 16
 }
 
 func hex16(v uint64) string {
@@ -196,11 +188,22 @@ func hex16(v uint64) string {
 // TraceID returns 16 or 32 hex digits: model.TraceID.String without fmt, since it
 // runs for every call.
 func TraceID(id model.TraceID) string {
-	if id.High == 0 {
-		return hex16(id.Low)
-	}
 	var b [32]byte
-	putHex16(b[:16], id.High)
-	putHex16(b[16:], id.Low)
-	return string(b[:])
+	return string(AppendTraceID(b[:0], id))
+}
+
+// AppendTraceID appends the 16 or 32 digits of id to b.
+func AppendTraceID(b []byte, id model.TraceID) []byte {
+	if id.High != 0 {
+		b = AppendSpanID(b, model.ID(id.High))
+	}
+	return AppendSpanID(b, model.ID(id.Low))
+}
+
+// AppendSpanID appends the 16 digits of id to b.
+func AppendSpanID(b []byte, id model.ID) []byte {
+	n := len(b)
+	b = append(b, "0000000000000000"...)
+	putHex16(b[n:], uint64(id))
+	return b
 }
