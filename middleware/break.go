@@ -39,6 +39,8 @@ type BreakerSettings struct {
 	// under the Breaker's lock: they must not use it, nor wait.
 	Trip   func(streak int) bool
 	Closed func()
+
+	Rand func() uint64 // where its chance comes from; math/rand/v2's own if nil
 }
 
 // BreakerCounts are totals since the Breaker was made. Unlike gobreaker's own
@@ -114,6 +116,9 @@ func (b *Breaker) Init(s BreakerSettings) {
 		s.ProbeFor = s.OpenFor
 	}
 	s.OpenMost = max(s.OpenMost, s.OpenFor)
+	if s.Rand == nil {
+		s.Rand = rand.Uint64
+	}
 	if s.Trip == nil {
 		s.Trip = func(streak int) bool { return streak >= s.ConsecutiveFailures }
 	}
@@ -178,7 +183,7 @@ func (b *Breaker) backoff(from gobreaker.State) time.Duration {
 	}
 	b.row++
 	if b.settings.OpenMost > b.settings.OpenFor {
-		return b.openFor - rand.N(b.openFor/4+1)
+		return b.openFor - time.Duration(b.settings.Rand()%uint64(b.openFor/4+1))
 	}
 	return b.openFor
 }

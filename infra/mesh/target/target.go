@@ -181,7 +181,7 @@ func (t *Target) ended(m *Member) {
 func (t *Target) breakerOf(m *Member) middleware.BreakerSettings {
 	s := t.opts.Breaker
 	s.Name = m.id
-	s.Trip, s.Closed = m.trips, m.returned
+	s.Trip, s.Closed, s.Rand = m.trips, m.returned, t.opts.Rand
 	s.OnChange = func(name, from, to string) {
 		m.tripped.Store(to != middleware.Closed)
 		if to == middleware.Closed {
