@@ -13,7 +13,7 @@ import (
 //	g     = clamp(1.5 × long/short, 0.5, 1)
 //	limit = 0.8 × limit + 0.2 × (g × limit + queue)
 //
-// with a queue of 4, and no change while less than half of the limit is in use. For example: 4 workers and 10 ms of work give 400
+// with a queue of 4, and no growth while less than half of the limit is in use. For example: 4 workers and 10 ms of work give 400
 // requests/s. 20 at once take 20/400 s = 50 ms, so g = max(1.5 × 10/50, 0.5) =
 // 0.5 and the limit falls to 18.8, and so on to 10: there a request takes 25 ms,
 // g × limit = 6, and 6 + 4 = 10.
@@ -267,14 +267,14 @@ func (g *gradient) step(now time.Duration) {
 		return
 	}
 	limit := g.limit()
-	switch {
-	case busy || full:
-		limit = g.next(limit, w)
+	switch next := g.next(limit, w); {
+	case next < limit || busy || full:
+		limit = next
 	case limit < g.initial && now > g.lastFull+probeEvery:
 		limit = min(limit+smoothing*queue, g.initial) // what an overload left must not refuse the next crowd
-		fallthrough
-	default:
-		g.relearn(peak*8 < g.limit())
+	}
+	if !busy && !full {
+		g.relearn(peak*8 < g.initial)
 	}
 	g.set(limit, probe{})
 	again := full && g.lastFull == g.opened // the first full window was not full all the time

@@ -123,7 +123,7 @@ func TestShedOverload(t *testing.T) {
 	for _, over := range []struct {
 		load, want float64
 		cold       bool
-	}{{1, .9, false}, {3, .95, false}, {10, .9, false}, {3, .95, true}} {
+	}{{.8, .78, false}, {1, .9, false}, {3, .95, false}, {10, .9, false}, {3, .95, true}} {
 		t.Run(fmt.Sprintf("%gx, cold %t", over.load, over.cold), func(t *testing.T) {
 			synctest.Test(t, func(t *testing.T) {
 				shed := NewShed(ShedSettings{})

@@ -52,7 +52,7 @@ func (h *held) letGo() {
 	h.running.Wait()
 }
 
-// A limit of 10 has room for 5 of background work, 9+2 pages and 10+10 orders,
+// A limit of 10 has room for 5 of background work, 9+2 pages and 15+8 orders,
 // and a class counts only itself and those above it.
 func TestShedShares(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
@@ -70,16 +70,16 @@ func TestShedShares(t *testing.T) {
 		if n := fill(Normal); n != 11 {
 			t.Errorf("%d pages while background work fills its share", n)
 		}
-		if n := fill(Critical); n != 20 {
+		if n := fill(Critical); n != 23 {
 			t.Errorf("%d orders while pages fill theirs", n)
 		}
 		r := shed.Report()
-		if r.InFlight["critical"] != 20 || r.InFlight["normal"] != 11 || r.InFlight["background"] != 5 || r.Shed["critical"] != 1 || r.Adaptive {
+		if r.InFlight["critical"] != 23 || r.InFlight["normal"] != 11 || r.InFlight["background"] != 5 || r.Shed["critical"] != 1 || r.Adaptive {
 			t.Errorf("%+v", r)
 		}
 		h.letGo()
 		h = hold(shed.Middleware("a.B"))
-		if n := fill(Critical); n != 20 {
+		if n := fill(Critical); n != 23 {
 			t.Errorf("%d orders", n)
 		}
 		if h.enter(Normal) || h.enter(Background) {

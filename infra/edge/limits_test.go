@@ -79,13 +79,13 @@ func TestSlowAnswerAfterBody(t *testing.T) {
 	}
 }
 
-// A limit of 1 has room for 3 pages and, beside them, for 11 orders.
+// A limit of 1 has room for 3 pages and, beside them, for 10 orders.
 func TestFullHouse(t *testing.T) {
 	g := newGateway(t, "g")
 	asked, finish := make(chan struct{}), make(chan struct{})
 	g.set(func(http.ResponseWriter, *http.Request) { asked <- struct{}{}; <-finish })
 	e := start(t, Options{Limits: Limits{InFlight: 1}}, g)
-	const pages, orders = 3, 11
+	const pages, orders = 3, 10
 	guests := make(chan answer, pages+orders)
 	enter := func(n int, path string) {
 		for range n {
