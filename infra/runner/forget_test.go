@@ -62,7 +62,6 @@ func TestEntryOfAKilledInstanceIsForgotten(t *testing.T) {
 	if ids := known(); !slices.Equal(ids, []string{"catalog-1", "catalog-2"}) {
 		t.Errorf("after the first start Consul knows %v, want both", ids)
 	}
-	consul.Settle() // the supervisor gives it 300 ms
 	kill()
 	if ids := known(); !slices.Equal(ids, []string{"catalog-2"}) {
 		t.Errorf("with the successor Consul knows %v, want catalog-2 only", ids)
