@@ -85,6 +85,9 @@ func confined(t *testing.T) {
 		if own := strings.HasPrefix(c.Config.Image, "kitmesh/"); own && c.Config.User != "65532:65532" && !strings.Contains(c.Name, "supervisor") {
 			t.Errorf("%s runs as %q", c.Name, c.Config.User)
 		}
+		if user, _, _ := strings.Cut(c.Config.User, ":"); slices.Contains([]string{"", "0", "root"}, user) && !strings.Contains(c.Name, "supervisor") {
+			t.Errorf("%s runs as root", c.Name)
+		}
 		for port, bindings := range h.PortBindings {
 			for _, b := range bindings {
 				if b.HostIP != "127.0.0.1" {
