@@ -23,7 +23,8 @@ const loadLong = `load sends customers to the shop: an open-loop generator, so a
 fewer requests, and every latency counts from the moment its request was due.
 
 browse is a product page, sometimes a listing; checkout is an order with a fresh
-Idempotency-Key. Sold out (conflict) and declined are business outcomes, not failures.
+Idempotency-Key. Sold out (conflict) and declined are business outcomes, not failures;
+so is key_reused for a probe, who uses a key again with another body and must be refused.
 --duration 0 goes on until SIGINT or SIGTERM and prints the result then.
 
 Exit code: 0 it ran, 1 success is below --min-success or --verify-orders found an order
@@ -62,7 +63,8 @@ func newLoadCommand() *cobra.Command {
 	flags.DurationVar(&o.CheckoutDeadline, "checkout-deadline", 3*time.Second, "how long a buying customer waits")
 	flags.BoolVar(&o.IncludeLimited, "limited", false, "order limited and sold out products too")
 	flags.BoolVar(&o.VerifyOrders, "verify-orders", false, "read every acknowledged order back after the run")
-	flags.StringVar(&f.history, "history", "", "write one JSON line per request to this file, for audits")
+	flags.StringVar(&f.history, "history", "", "write one JSON line per request to this `file`, for kitmesh audit; auto: a new one in the mesh's folder")
+	flags.Float64Var(&o.Probes, "probes", 0, "share of customers who use a key again or read an order (default 0.1 with --history)")
 	flags.Float64Var(&f.minSuccess, "min-success", 0, "fail when the share of successes (0 to 1) is below")
 	addOutput(cmd)
 	return cmd
@@ -80,6 +82,9 @@ func runLoad(cmd *cobra.Command, f loadFlags) error {
 	if o.Duration == 0 && !cmd.Flags().Changed("wait") {
 		o.Wait = 0
 	}
+	if f.history != "" && !cmd.Flags().Changed("probes") {
+		o.Probes = defaultProbes
+	}
 	o.Arrivals = load.Arrivals(f.arrivals)
 	if o.URL == "" {
 		if o.URL, err = shopURL(cmd); err != nil {
@@ -90,7 +95,7 @@ func runLoad(cmd *cobra.Command, f loadFlags) error {
 		return usageError{err}
 	}
 	if f.history != "" {
-		file, err := os.Create(f.history)
+		file, err := createHistory(cmd, f.history)
 		if err != nil {
 			return usageErrorf("--history: %w", err)
 		}
@@ -107,6 +112,26 @@ func runLoad(cmd *cobra.Command, f loadFlags) error {
 		return err
 	}
 	return judgeLoad(result, f.minSuccess)
+}
+
+// defaultProbes is a share that finds a broken promise within seconds and
+// changes the load little.
+const defaultProbes = 0.1
+
+// createHistory opens the file to write, which auto finds a name for: that of
+// the moment, so that no history replaces another.
+func createHistory(cmd *cobra.Command, name string) (*os.File, error) {
+	if name == "auto" {
+		dir, err := historyDir(cmd)
+		if err != nil {
+			return nil, err
+		}
+		if err := os.MkdirAll(dir, 0o700); err != nil {
+			return nil, err
+		}
+		return os.CreateTemp(dir, time.Now().UTC().Format("20060102T150405Z")+"-*.jsonl")
+	}
+	return os.Create(name)
 }
 
 // checkLoadFlags refuses what load.Options would read as "use the default".

@@ -34,6 +34,7 @@ var commands = []func() *cobra.Command{
 	newZipkinCommand,
 	newEdgeCommand,
 	newLoadCommand,
+	newAuditCommand,
 	newHealthCommand,
 	newFaultsCommand,
 	newSuperviseCommand,

@@ -67,7 +67,14 @@ func (n *narrator) Progress(text string) {
 	n.live = true
 }
 
-// wipe clears the line of progress.
+// Done clears the line of progress.
+func (n *narrator) Done() {
+	n.mu.Lock()
+	defer n.mu.Unlock()
+	n.wipe()
+}
+
+// wipe clears the line of progress; it needs the lock.
 func (n *narrator) wipe() {
 	if n.live {
 		fmt.Fprint(n.w, "\r\033[K")

@@ -6,6 +6,7 @@ import (
 	"io"
 	"os"
 	"os/signal"
+	"strings"
 	"syscall"
 	"time"
 
@@ -61,6 +62,7 @@ func newUpCommand() *cobra.Command {
 	f.Float64Var(&opts.SampleLimit, "sample-limit", 25, "requests traced per second at most; 0 is no limit")
 	f.StringVar(&opts.Consul, "consul", "auto", "Consul: auto, the path of a program, or the URL of a running one")
 	f.StringVar(&opts.Zipkin, "zipkin", "auto", "Zipkin: auto, embedded, or the URL of a running one")
+	f.StringToStringVar(&opts.Provider, "provider", nil, "how the payment provider misbehaves, such as decline-rate=0.1,lose-reply-rate=0.05; kitmesh provider -h lists all")
 	f.IntVar(&opts.EdgePort, "edge-port", 8080, "port of the shop's front door; 0 is a free one")
 	f.IntVar(&opts.ConsulPort, "consul-port", 8500, "port of Consul's API and UI; 0 is a free one")
 	f.IntVar(&opts.ZipkinPort, "zipkin-port", 9411, "port of Zipkin's API and UI; 0 is a free one")
@@ -110,9 +112,26 @@ func checkUp(opts runner.UpOptions) error {
 	case opts.Consul != "auto" && !runner.IsURL(opts.Consul) && !runner.Executable(opts.Consul):
 		return usageErrorf("--consul is auto, the path of a program or a URL, not %q", opts.Consul)
 	}
+	if err := checkProvider(opts.Provider); err != nil {
+		return err
+	}
 	for name, port := range portFlags(&opts) {
 		if *port < 0 || *port > 65535 {
 			return usageErrorf("--%s is 0 to 65535, not %d", name, *port)
+		}
+	}
+	return nil
+}
+
+// checkProvider refuses what the provider's own command would.
+func checkProvider(flags map[string]string) error {
+	cmd := newProviderCommand()
+	for name, value := range flags {
+		if flag := cmd.Flags().Lookup(name); flag == nil || name != "latency" && !strings.HasSuffix(name, "-rate") {
+			return usageErrorf("--provider: there is no %q; use latency, decline-rate, error-rate, error-after-rate or lose-reply-rate", name)
+		}
+		if err := cmd.Flags().Set(name, value); err != nil {
+			return usageErrorf("--provider: %w", err)
 		}
 	}
 	return nil

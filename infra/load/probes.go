@@ -9,22 +9,22 @@ import (
 // promise is broken first.
 const maxPast = 16
 
-// past is what probes go back to: requests sent and orders acknowledged.
+// past is what probes go back to.
 type past struct {
-	requests []visit // only the dispatcher's
+	asked []visit // checkouts sent; only the dispatcher's
 
-	mu     sync.Mutex
-	orders []string
+	mu   sync.Mutex
+	told []answered // orders acknowledged
 }
 
-// placed notes a checkout. Its answer is not awaited: a key that is used again
-// while the first request runs is the harder case.
-func (p *past) placed(v visit) {
-	p.requests = append(p.requests, v)
-	if len(p.requests) > maxPast {
-		p.requests = p.requests[1:]
-	}
+// answered is an order and the checkout that it came from.
+type answered struct {
+	visit visit
+	order string
 }
+
+// placed notes a checkout that is sent.
+func (p *past) placed(v visit) { p.asked = newest(append(p.asked, v)) }
 
 // answered notes an order that a customer was told of.
 func (p *past) answered(r result) {
@@ -33,34 +33,35 @@ func (p *past) answered(r result) {
 	}
 	p.mu.Lock()
 	defer p.mu.Unlock()
-	p.orders = append(p.orders, r.order.ID)
-	if len(p.orders) > maxPast {
-		p.orders = p.orders[1:]
-	}
+	p.told = newest(append(p.told, answered{r.visit, r.order.ID}))
 }
 
-// order returns an order to read, "" when there is none yet.
-func (p *past) order(rng *rand.Rand) string {
+func newest[T any](list []T) []T { return list[max(0, len(list)-maxPast):] }
+
+// order returns an acknowledged order, false when there is none yet.
+func (p *past) order(rng *rand.Rand) (answered, bool) {
 	p.mu.Lock()
 	defer p.mu.Unlock()
-	if len(p.orders) == 0 {
-		return ""
+	if len(p.told) == 0 {
+		return answered{}, false
 	}
-	return p.orders[rng.IntN(len(p.orders))]
+	return p.told[rng.IntN(len(p.told))], true
 }
 
-// again turns a fresh checkout into one under a key that was used before: with
-// the body it had, or with the fresh one, which the shop must refuse.
+// again turns a fresh checkout into one under a key that was used before. With
+// the same body it may come while the first request still runs; with another
+// body, which the shop must refuse, it comes after the first was answered, or it
+// might itself be the first.
 func (p *planner) again(fresh visit) visit {
-	if len(p.past.requests) == 0 {
+	v := fresh
+	if told, ok := p.past.order(p.rng); ok && p.rng.IntN(2) == 0 {
+		v = placing(told.visit.req.key, fresh.lines)
+	} else if n := len(p.past.asked); n > 0 {
+		earlier := p.past.asked[p.rng.IntN(n)]
+		v = placing(earlier.req.key, earlier.lines)
+	} else {
 		return fresh
 	}
-	earlier := p.past.requests[p.rng.IntN(len(p.past.requests))]
-	lines := earlier.lines
-	if p.rng.IntN(2) == 0 {
-		lines = fresh.lines
-	}
-	v := placing(earlier.req.key, lines)
 	v.probe = true
 	return v
 }

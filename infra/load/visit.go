@@ -50,14 +50,14 @@ func (p *planner) next() visit {
 		if probe {
 			v = p.again(v)
 		}
-		if p.probes > 0 {
+		if p.probes > 0 && !v.probe {
 			p.past.placed(v)
 		}
 		return v
 	}
 	if probe {
-		if id := p.past.order(p.rng); id != "" {
-			return reading(id)
+		if told, ok := p.past.order(p.rng); ok {
+			return reading(told.order)
 		}
 	}
 	if p.rng.Float64() < listingShare {

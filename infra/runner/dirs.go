@@ -44,3 +44,9 @@ func (d dirs) make() error {
 	}
 	return nil
 }
+
+// HistoryDir is the folder of what customers of the mesh called name recorded.
+func HistoryDir(name string) (string, error) {
+	d, err := meshDirs(name)
+	return filepath.Join(d.root, "history"), err
+}

@@ -4,7 +4,9 @@ import (
 	"cmp"
 	"context"
 	"fmt"
+	"maps"
 	"path/filepath"
+	"slices"
 	"strconv"
 	"strings"
 	"time"
@@ -16,15 +18,16 @@ import (
 // UpOptions say what to start. The zero value of a port is a free one.
 type UpOptions struct {
 	Name        string
-	Instances   int           // of each service
-	Rate        float64       // of the light load, requests per second; 0: none
-	Sample      float64       // share of requests traced, 0 to 1
-	SampleLimit float64       // traces per second at most; 0: no limit
-	Stack       string        // "mesh", or "stock" for go-kit's own rings; "" is mesh
-	Work        time.Duration // simulated service time of each request; 0: none
-	Workers     int           // requests an instance works on at once with Work; 0: no bound
-	Consul      string        // auto, a program's path, or a URL
-	Zipkin      string        // auto, embedded, or a URL
+	Instances   int               // of each service
+	Rate        float64           // of the light load, requests per second; 0: none
+	Sample      float64           // share of requests traced, 0 to 1
+	SampleLimit float64           // traces per second at most; 0: no limit
+	Stack       string            // "mesh", or "stock" for go-kit's own rings; "" is mesh
+	Work        time.Duration     // simulated service time of each request; 0: none
+	Workers     int               // requests an instance works on at once with Work; 0: no bound
+	Consul      string            // auto, a program's path, or a URL
+	Zipkin      string            // auto, embedded, or a URL
+	Provider    map[string]string // flags of kitmesh provider, by which it misbehaves
 	EdgePort    int
 	ConsulPort  int
 	ZipkinPort  int
@@ -133,7 +136,11 @@ func (p *plan) broker() spec {
 }
 
 func (p *plan) provider() spec {
-	return p.kitmesh("provider", "--addr", address(p.port.provider), "--ledger", filepath.Join(p.dirs.data("provider"), "ledger.jsonl"))
+	args := []string{"--addr", address(p.port.provider), "--ledger", filepath.Join(p.dirs.data("provider"), "ledger.jsonl")}
+	for _, flag := range slices.Sorted(maps.Keys(p.opts.Provider)) {
+		args = append(args, "--"+flag, p.opts.Provider[flag])
+	}
+	return p.kitmesh("provider", args...)
 }
 
 func (p *plan) embeddedZipkin() spec {
