@@ -61,6 +61,7 @@ func newLoadCommand() *cobra.Command {
 	flags.IntVar(&o.MaxInFlight, "max-in-flight", 2000, "requests at the same time; a request that finds no place is late")
 	flags.DurationVar(&o.BrowseDeadline, "browse-deadline", time.Second, "how long a browsing customer waits")
 	flags.DurationVar(&o.CheckoutDeadline, "checkout-deadline", 3*time.Second, "how long a buying customer waits")
+	flags.StringSliceVar(&o.Only, "only", nil, "look at and order only these products (SKU,SKU): they are fought over")
 	flags.BoolVar(&o.IncludeLimited, "limited", false, "order limited and sold out products too")
 	flags.BoolVar(&o.VerifyOrders, "verify-orders", false, "read every acknowledged order back after the run")
 	flags.StringVar(&f.history, "history", "", "write one JSON line per request to this `file`, for kitmesh audit; auto: a new one in the mesh's folder")

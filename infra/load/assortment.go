@@ -35,12 +35,15 @@ type assortment struct {
 }
 
 // learn asks the shop for its products until it answers or ctx ends.
-func learn(ctx context.Context, s *shop, includeLimited bool) (*assortment, error) {
+func learn(ctx context.Context, s *shop, o Options) (*assortment, error) {
 	last := errors.New("no answer in time")
 	for {
 		skus, err := s.listSKUs(ctx)
 		if err == nil {
-			return newAssortment(skus, includeLimited), nil
+			if skus, err = narrowed(skus, o.Only); err != nil {
+				return nil, err
+			}
+			return newAssortment(skus, o.IncludeLimited || len(o.Only) > 0), nil
 		}
 		if ctx.Err() == nil { // else it only says that the wait is over
 			last = err
@@ -51,6 +54,19 @@ func learn(ctx context.Context, s *shop, includeLimited bool) (*assortment, erro
 		case <-time.After(learnRetry):
 		}
 	}
+}
+
+// narrowed returns the products that are wanted; none wanted are all.
+func narrowed(skus, only []string) ([]string, error) {
+	for _, sku := range only {
+		if !slices.Contains(skus, sku) {
+			return nil, fmt.Errorf("the shop does not list %q", sku)
+		}
+	}
+	if len(only) == 0 {
+		return skus, nil
+	}
+	return slices.Clone(only), nil
 }
 
 func newAssortment(skus []string, includeLimited bool) *assortment {

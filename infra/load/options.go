@@ -48,6 +48,7 @@ type Options struct {
 	CheckoutDeadline time.Duration // from the intended start; 3 s
 	LateAfter        time.Duration // a request sent later than this counts as late; 10 ms
 
+	Only           []string  // the products customers look at and order; empty: all
 	IncludeLimited bool      // order SKUs that are limited or sold out too
 	VerifyOrders   bool      // read every acknowledged order back after the run
 	Probes         float64   // share of customers who test a promise: buyers use a key again, browsers read an order; 0

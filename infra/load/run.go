@@ -50,7 +50,7 @@ func waitForShop(ctx context.Context, s *shop, o Options) (*assortment, error) {
 		ctx, cancel = context.WithTimeout(ctx, o.Wait)
 		defer cancel()
 	}
-	return learn(ctx, s, o.IncludeLimited)
+	return learn(ctx, s, o)
 }
 
 func randomSeed() uint64 {
