@@ -5,8 +5,8 @@
 //
 // Each choice follows github.com/go-kit/examples (apigateway, profilesvc,
 // addsvc), named where it is made. Where the examples show a demonstration
-// value that would break the shop (a rate of one per second), or nothing at
-// all, the comment says what is here instead: always what is kinder to stock.
+// value that would break the shop (a rate of one per second), the kinder one is
+// here; where they show nothing (registration), what their users really write.
 package stock
 
 import (
