@@ -19,7 +19,8 @@ import (
 func registration(id string) registry.Registration {
 	return registry.Registration{
 		Service: "catalog", ID: id, Addr: "127.0.0.1:4242", Version: "v1", Zone: "local",
-		Admin: "http://127.0.0.1:4243", Tags: []string{"tier=front"}, Weight: 3, TTL: 400 * time.Millisecond,
+		Admin: "http://127.0.0.1:4243", Tags: []string{"tier=front"}, Weight: 3,
+		Meta: map[string]string{"team": "tea", "version": "the field wins"}, TTL: 400 * time.Millisecond,
 	}
 }
 
@@ -90,7 +91,7 @@ func TestInstanceInConsul(t *testing.T) {
 	if want := []string{"version=v1", "zone=local", "tier=front"}; !slices.Equal(entry.Service.Tags, want) {
 		t.Errorf("tags = %v, want %v", entry.Service.Tags, want)
 	}
-	for key, want := range map[string]string{"version": "v1", "zone": "local", "admin": "http://127.0.0.1:4243"} {
+	for key, want := range map[string]string{"version": "v1", "zone": "local", "admin": "http://127.0.0.1:4243", "team": "tea"} {
 		if got := entry.Service.Meta[key]; got != want {
 			t.Errorf("meta %s = %q, want %q", key, got, want)
 		}

@@ -106,6 +106,37 @@ func TestOneConnectionPerInstance(t *testing.T) {
 	}
 }
 
+// What PerTry puts around a method sees every try; a method listed in Once has
+// one, unless it was provably not sent.
+func TestPerTryAndOnce(t *testing.T) {
+	a, b := servertest.Serve(t, "127.0.0.1:0"), servertest.Serve(t, "127.0.0.1:0")
+	tries := map[string]int{}
+	x := of(t, 0, target.Options{
+		Source: discovery.NewStatic(at(a, b)...),
+		Retry:  target.Retry{Once: []string{"x.Note"}},
+		PerTry: func(method string) endpoint.Middleware {
+			return func(next endpoint.Endpoint) endpoint.Endpoint {
+				return func(ctx context.Context, request any) (any, error) {
+					if _, err := next(ctx, request); err != nil {
+						return nil, err
+					}
+					if tries[method]++; tries[method] == 1 {
+						return nil, fault.New(fault.Unavailable, "the answer got lost")
+					}
+					return "answered", nil
+				}
+			}
+		},
+	})
+	read, note := x.Endpoint("x.Read", servertest.Dial), x.Endpoint("x.Note", servertest.Dial)
+	if err := call(t, read); err != nil || tries["x.Read"] != 2 {
+		t.Errorf("x.Read: %v after %d tries, want 2", err, tries["x.Read"])
+	}
+	if err := call(t, note); fault.CodeOf(err) != fault.Unavailable || tries["x.Note"] != 1 {
+		t.Errorf("x.Note: %v after %d tries, want one that failed", err, tries["x.Note"])
+	}
+}
+
 // A departed instance finishes its calls before its connection closes, for at
 // most the drain time.
 func TestDrain(t *testing.T) {
