@@ -79,7 +79,7 @@ type Breaker struct {
 
 	failures, neutral, shorted, opened atomic.Uint64
 
-	settings BreakerSettings
+	settings *BreakerSettings // apart: a Breaker inside something else stays small
 
 	mu         sync.Mutex // guards all below; never held while foreign code runs
 	cb         *gobreaker.CircuitBreaker
@@ -122,7 +122,7 @@ func (b *Breaker) Init(s BreakerSettings) {
 	if s.Trip == nil {
 		s.Trip = func(streak int) bool { return streak >= s.ConsecutiveFailures }
 	}
-	b.settings = s
+	b.settings = &s
 	b.cb = b.fresh()
 	b.closed.Store(true)
 }

@@ -99,6 +99,9 @@ func (t *Target) choose(ctx context.Context, p *progress) (*Member, permit, erro
 	if err := ctx.Err(); err != nil {
 		return nil, permit{}, t.gaveUp(p, err)
 	}
+	if p.method.keyed && p.not.key == 0 {
+		p.not.key = t.keyOf(ctx, p.method.name, p.work.request)
+	}
 	// Each round returns, or marks a member as not usable, or finds a newer set.
 	for range 2 * maxTries {
 		s := t.set.Load()

@@ -76,9 +76,9 @@ type choice struct {
 
 func (m *Member) choice(now time.Duration) choice {
 	n := m.inFlight.Load()
-	c := choice{share: float64(m.weight.Load()) * m.ramp(now)}
+	c := choice{share: m.share(now)}
 	c.queued = float64(n) / c.share
-	if m.target.opts.Balance.LeastRequest {
+	if m.target.opts.Balance.Policy == LeastRequest {
 		return c
 	}
 	if rtt := m.latency.estimate(now, n == 0); rtt > 0 {
@@ -100,6 +100,12 @@ func (c choice) less(b choice) bool {
 		mine, its = mine*c.rtt, its*b.rtt
 	}
 	return mine < its
+}
+
+// share is the part of the traffic that a member gets now, relative to the
+// others'.
+func (m *Member) share(now time.Duration) float64 {
+	return float64(m.weight.Load()) * m.ramp(now)
 }
 
 // ramp is the part of its traffic that a member gets now: a tenth when it is

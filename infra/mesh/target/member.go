@@ -36,27 +36,26 @@ type Member struct {
 	tripped      atomic.Bool  // the breaker is not closed: it must be asked
 	stall        stall
 
-	// The next are what a call needs of the member it goes to. A pick
-	// touches them beforehand, see look.
+	// The next three lines, with the begin of the breaker, are what a call needs
+	// of the member it goes to. A pick touches them beforehand, see look.
 	labels    atomic.Pointer[labels]
 	endpoints atomic.Pointer[[]endpoint.Endpoint] // by Target.Endpoint's slot
 	picks     atomic.Uint64
 	refusals  atomic.Int32
 	retired   atomic.Bool // no new calls; closed when the last one ends
-
-	id, addr string
-	breaker  middleware.Breaker
+	outcomes  outcomes
+	id, addr  string
+	mean      atomic.Uint64 // see average
+	_         [8]byte
+	breaker   middleware.Breaker
 
 	instance atomic.Pointer[discovery.Instance]
 	link     *link
 	failures atomic.Uint64 // tries that ended with the instance to blame
 	wasReady atomic.Bool   // the connection has been ready before
 	ended    atomic.Bool   // the connection was closed
-
-	outcomes outcomes
 	out      atomic.Uint32 // the reasons why it is out of rotation
-
-	_ [4]byte
+	_        [36]byte
 }
 
 // labels are what members have in common with many others: one copy for all is
@@ -123,6 +122,7 @@ func (t *Target) labelsOf(instance discovery.Instance) *labels {
 func (m *Member) look() {
 	_ = m.inFlight.Load()
 	_ = m.picks.Load()
+	_ = m.retired.Load()
 	_ = m.breaker.Look()
 }
 
@@ -166,6 +166,14 @@ func (m *Member) fitness(now time.Duration) fitness {
 	return warming
 }
 
+// usable is fitness for those who only count: it dials nobody. A member that
+// nobody asked for yet is usable.
+func (m *Member) usable(now time.Duration) bool {
+	state := connectivity.State(m.conn.Load())
+	return m.refusedUntil.Load() <= int64(now) && !m.tripped.Load() && !m.stall.suspect.Load() &&
+		state != connectivity.TransientFailure && state != connectivity.Shutdown
+}
+
 // acquire counts a call in and returns how many there are now; 0 when the member
 // takes none any more.
 func (m *Member) acquire(now time.Duration) int64 {
@@ -173,6 +181,7 @@ func (m *Member) acquire(now time.Duration) int64 {
 		m.quiet(now) // first, so that nobody sees a call in flight and an old time
 	}
 	n := int64(m.inFlight.Add(1))
+	m.target.load(1)
 	if m.retired.Load() {
 		m.release()
 		return 0
@@ -182,6 +191,7 @@ func (m *Member) acquire(now time.Duration) int64 {
 
 // release counts a call out; the last one of a retired member closes it.
 func (m *Member) release() {
+	m.target.load(-1)
 	if m.inFlight.Add(-1) == 0 && m.retired.Load() {
 		m.end()
 	}

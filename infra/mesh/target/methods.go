@@ -15,6 +15,7 @@ const maxMethods = 256
 // method is what a Target knows about one of the methods it calls.
 type method struct {
 	name  string
+	keyed bool // calls go by their key
 	hedge bool // a second try may overtake a slow first one
 	times tail
 }
@@ -48,7 +49,7 @@ func (t *Target) newMethod(name string) *method {
 		}
 		maps.Copy(next, *known)
 	}
-	m := &method{name: name, hedge: t.opts.Retry.hedges(name)}
+	m := &method{name: name, hedge: t.opts.Retry.hedges(name), keyed: t.opts.Balance.keyed(name)}
 	next[name] = m
 	t.methods.known.Store(&next)
 	return m

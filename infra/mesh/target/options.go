@@ -64,35 +64,6 @@ func (e Eject) withDefaults() Eject {
 	return e
 }
 
-// Balance says how an instance is chosen; the zero value is usable: the better
-// of two random instances, by latency and calls in flight.
-type Balance struct {
-	LeastRequest bool // latency does not count, only the calls in flight
-	// Decay is how slowly shorter answers make up for a longer one: after Decay
-	// a third of the difference is left. 10 s if 0.
-	Decay time.Duration
-	// Penalty is the least time that a failed try counts as, so that an instance
-	// that fails fast does not look like a fast one; 250 ms if 0.
-	Penalty time.Duration
-	// SlowStart is how long an instance that is new or back takes to get its
-	// whole share of the traffic, a tenth of it at first. 2 s if 0; negative
-	// means at once.
-	SlowStart time.Duration
-}
-
-func (b Balance) withDefaults() Balance {
-	if b.Decay <= 0 {
-		b.Decay = 10 * time.Second
-	}
-	if b.Penalty <= 0 {
-		b.Penalty = 250 * time.Millisecond
-	}
-	if b.SlowStart == 0 {
-		b.SlowStart = 2 * time.Second
-	}
-	return b
-}
-
 // Retry says when a failed try is repeated; the zero value is usable. Only
 // faults that are fault.Retryable are, only on an instance that the call has not
 // tried, only inside the caller's deadline and only while the budget lasts.

@@ -3,6 +3,7 @@ package target
 import (
 	"math/bits"
 	"slices"
+	"sync/atomic"
 	"time"
 )
 
@@ -11,18 +12,43 @@ const draws = 6
 
 // set is what calls pick from: an immutable view that updates replace.
 type set struct {
+	pool                  // all members
+	zones   *zones        // nil: no preference
+	ring    ring          // nil: no call goes by its key
+	ready   bool          // discovery has answered
+	err     error         // while not ready: why not
+	changed chan struct{} // closed when a newer set exists
+}
+
+// pool is members that are chosen from.
+type pool struct {
+	target   *Target
 	members  []*Member
-	heaviest int           // weight of the members
-	ready    bool          // discovery has answered
-	err      error         // while not ready: why not
-	changed  chan struct{} // closed when a newer set exists
+	heaviest int32         // weight of the members
+	weight   int64         // of all members
+	cursor   atomic.Uint64 // of round robin
+}
+
+// begin makes it a pool of t whose turns begin anywhere: callers that started
+// together shall not go round together.
+func (p *pool) begin(t *Target) {
+	p.target = t
+	p.cursor.Store(t.random() >> 32)
+}
+
+func (p *pool) add(m *Member) {
+	p.members = append(p.members, m)
+	w := m.weight.Load()
+	p.heaviest = max(p.heaviest, w)
+	p.weight += int64(w)
 }
 
 // tried are the members that a call must not go to again.
 type tried struct {
 	list [maxTries]*Member
 	n    int
-	once bool // the call must not be repeated: it is no probe
+	once bool   // the call must not be repeated: it is no probe
+	key  uint64 // where the call's key is on the ring; 0: it has none
 }
 
 func (t *tried) add(m *Member) {
@@ -71,40 +97,65 @@ func (o *order) next() int {
 	return int(o.list[k])
 }
 
-// pick chooses the better of two random fit members that were not tried: its
-// cost does not grow with the set, and callers that do not know of each other do
-// not herd. Members are drawn by their share of the traffic; one that lost the
-// draw is still better than none. Where chance finds no fit one, all are looked
-// at.
+// pick chooses a member for a call. Whatever the policy, its cost does not grow
+// with the set; only where no fit member is found are all looked at.
 func (s *set) pick(not *tried, now time.Duration) (*Member, fitness) {
-	n := len(s.members)
-	if n == 0 {
+	if len(s.members) == 0 {
 		return nil, hopeless
 	}
-	t := s.members[0].target
+	if not.key != 0 && s.ring != nil {
+		if m, level := s.keyed(not, now); m != nil {
+			return m, level
+		}
+	}
+	if s.zones != nil {
+		if m, level := s.choose(now).pick(not, now); m != nil {
+			return m, level
+		}
+	}
+	if m, level := s.pool.pick(not, now); m != nil {
+		return m, level
+	}
+	return s.scan(not, now)
+}
+
+// pick chooses by the target's policy, and returns nil when chance, or the turn,
+// found no fit member.
+func (p *pool) pick(not *tried, now time.Duration) (*Member, fitness) {
+	if p.target.opts.Balance.Policy == RoundRobin {
+		return p.turn(not, now)
+	}
+	return p.two(not, now)
+}
+
+// two chooses the better of two random fit members that were not tried: callers
+// that do not know of each other do not herd. Members are drawn by their share of
+// the traffic; one that lost the draw is still better than none.
+func (p *pool) two(not *tried, now time.Duration) (*Member, fitness) {
+	t, n := p.target, len(p.members)
 	var first, spare *Member
 	var one, spared choice
 	o := order{t: t, n: n}
 	var pair [2]*Member // nearly always they are all it takes
 	for i := range min(n, len(pair)) {
-		pair[i] = s.members[o.next()]
+		pair[i] = p.members[o.next()]
 		pair[i].look()
 	}
 	for i := range min(n, draws) {
 		m := pair[i%len(pair)]
 		if i >= len(pair) {
-			m = s.members[o.next()]
+			m = p.members[o.next()]
 		}
 		if m == first || m == spare || not.has(m) {
 			continue
 		}
-		if f := m.fitness(now); f == due && m.asks(not) || f == suspected && !not.once && m.probe(now) {
+		if f := m.fitness(now); m.checks(f, not, now) {
 			return m, f
 		} else if f != fit {
 			continue
 		}
 		c := m.choice(now)
-		if c.share < float64(s.heaviest) && !t.chance(c.share/float64(s.heaviest)) {
+		if c.share < float64(p.heaviest) && !t.chance(c.share/float64(p.heaviest)) {
 			if spare == nil || c.less(spared) {
 				spare, spared = m, c
 			}
@@ -119,13 +170,16 @@ func (s *set) pick(not *tried, now time.Duration) (*Member, fitness) {
 		}
 		return first, fit
 	}
-	switch {
-	case first == nil && spare == nil:
-		return s.scan(not, now)
-	case first == nil || spare != nil && spared.less(one):
-		return spare, fit
+	if first == nil || spare != nil && spared.less(one) {
+		first = spare
 	}
 	return first, fit
+}
+
+// checks reports whether the call is the one that finds out about a member which
+// is out of rotation.
+func (m *Member) checks(f fitness, not *tried, now time.Duration) bool {
+	return f == due && m.asks(not) || f == suspected && !not.once && m.probe(now)
 }
 
 // scan finds the best of the fittest members. When only hopeless ones are left
@@ -134,7 +188,7 @@ func (s *set) pick(not *tried, now time.Duration) (*Member, fitness) {
 // hangs costs the others no time and one that recovers is found at once.
 func (s *set) scan(not *tried, now time.Duration) (best *Member, level fitness) {
 	n := len(s.members)
-	offset := int(s.members[0].target.random() % uint64(n))
+	offset := int(s.target.random() % uint64(n))
 	var least choice
 	for i := range n {
 		m := s.members[(i+offset)%n]

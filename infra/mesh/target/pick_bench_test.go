@@ -16,7 +16,7 @@ func crowd(b testing.TB, n int, o Options) *Target {
 	for i := range n {
 		list = append(list, discovery.Instance{
 			Service: "x", ID: fmt.Sprintf("x-%05d", i), Addr: fmt.Sprintf("10.%d.%d.%d:9000", i>>16, i>>8&255, i&255),
-			Version: "v1", Zone: "local", Weight: 1,
+			Version: "v1", Zone: []string{"local", "elsewhere"}[i%2], Weight: 1,
 		})
 	}
 	o.Service, o.Source = "x", discovery.NewStatic(list...)

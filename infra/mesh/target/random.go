@@ -14,10 +14,11 @@ func (t *Target) random() uint64 {
 	return rand.Uint64()
 }
 
+// part returns a random number from 0 to below 1.
+func (t *Target) part() float64 { return float64(t.random()>>11) / (1 << 53) }
+
 // chance is true in a part, 0 to 1, of the cases.
-func (t *Target) chance(part float64) bool {
-	return part >= 1 || float64(t.random()>>11)/(1<<53) < part
-}
+func (t *Target) chance(part float64) bool { return part >= 1 || t.part() < part }
 
 // jitter returns a random time from 0 to limit.
 func (t *Target) jitter(limit time.Duration) time.Duration {

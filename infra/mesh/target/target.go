@@ -33,6 +33,10 @@ type Target struct {
 	wake       chan struct{}      // ends its rest
 	speaksGRPC atomic.Bool        // some method goes over gRPC: connections matter
 	labels     map[labels]*labels // of apply
+	yielded    atomic.Uint64      // float64 bits: the part of the calls that gave up on their zone
+	caller     string             // for the subset
+	counts     bool               // inFlight is kept
+	inFlight   atomic.Int64       // of all members
 	slots      atomic.Int32
 	retries    atomic.Uint64
 
@@ -72,7 +76,8 @@ func assemble(o Options) *Target {
 		ctx:         ctx, stop: stop,
 		labels: map[labels]*labels{}, live: map[*Member]struct{}{},
 	}
-	t.set.Store(&set{changed: make(chan struct{})})
+	t.caller, t.counts = t.callerName(), o.Balance.hashes()
+	t.set.Store(&set{pool: pool{target: t}, changed: make(chan struct{})})
 	t.apply(o.Source.Snapshot())
 	o.Metrics.watch(t)
 	return t
@@ -105,7 +110,8 @@ func (t *Target) apply(snap *discovery.Snapshot) {
 		gone[m.instance.Load().Key()] = m
 	}
 	next := &set{ready: snap.Ready, err: snap.Err, changed: make(chan struct{})}
-	for _, instance := range snap.Instances {
+	next.begin(t)
+	for _, instance := range t.subset(snap.Instances) {
 		m, known := gone[instance.Key()]
 		if known {
 			delete(gone, instance.Key())
@@ -117,8 +123,13 @@ func (t *Target) apply(snap *discovery.Snapshot) {
 				m.startSlowly()
 			}
 		}
-		next.members = append(next.members, m)
-		next.heaviest = max(next.heaviest, instance.Weight)
+		next.add(m)
+	}
+	if b := t.opts.Balance; b.Zone != "" {
+		next.zones = t.zonesOf(next.members)
+	}
+	if t.opts.Balance.hashes() {
+		next.ring = newRing(next.members)
 	}
 	t.replace(next)
 	t.metrics.instances.Set(float64(len(next.members)))
@@ -152,7 +163,7 @@ func (t *Target) Close() error {
 	}
 	t.mu.Unlock()
 	members := t.set.Load().members
-	t.replace(&set{changed: make(chan struct{})})
+	t.replace(&set{pool: pool{target: t}, changed: make(chan struct{})})
 	for _, m := range members {
 		m.retire(t.opts.Drain)
 	}

@@ -155,6 +155,7 @@ func (t *Target) book(ctx context.Context, p *progress, f *flight, now time.Dura
 		}
 	}
 	if !p.cold && !m.stall.suspect.Load() { // a silence is no measure of its answers
+		m.average(now, rtt)
 		m.latency.observe(now, rtt, t.opts.Balance.Decay, left || fault.Blames(err))
 	}
 }
