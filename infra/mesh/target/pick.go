@@ -3,7 +3,6 @@ package target
 import (
 	"math/bits"
 	"slices"
-	"sync/atomic"
 	"time"
 )
 
@@ -24,16 +23,9 @@ type set struct {
 type pool struct {
 	target   *Target
 	members  []*Member
-	heaviest int32         // weight of the members
-	weight   int64         // of all members
-	cursor   atomic.Uint64 // of round robin
-}
-
-// begin makes it a pool of t whose turns begin anywhere: callers that started
-// together shall not go round together.
-func (p *pool) begin(t *Target) {
-	p.target = t
-	p.cursor.Store(t.random() >> 32)
+	heaviest int32   // weight of the members
+	weight   int64   // of all members
+	cursor   *cursor // of round robin
 }
 
 func (p *pool) add(m *Member) {
@@ -62,39 +54,28 @@ func (t *tried) has(m *Member) bool {
 	return slices.Contains(t.list[:t.n], m)
 }
 
-// order draws members at random: small sets without repetition, so that all of
-// them are seen, large ones with, so that a draw costs the same.
-type order struct {
+// dice draws members at random. A random number is good for three draws: the
+// product's high half is the draw, the low half what is left of the number.
+type dice struct {
 	t    *Target
-	n    int
 	k    int
 	bits uint64
-	list [draws]uint8
 }
 
-// draw returns one of n, at random. A random number is good for three draws: the
-// product's high half is the draw, the low half what is left of the number.
-func (o *order) draw(n int) int {
-	if o.k%3 == 0 {
-		o.bits = o.t.random()
+// draw returns one of n.
+func (d *dice) draw(n int) int {
+	if d.k%3 == 0 {
+		d.bits = d.t.random()
 	}
-	o.k++
-	hi, lo := bits.Mul64(o.bits, uint64(n))
-	o.bits = lo
+	d.k++
+	hi, lo := bits.Mul64(d.bits, uint64(n))
+	d.bits = lo
 	return int(hi)
 }
 
-func (o *order) next() int {
-	if o.n > draws {
-		return o.draw(o.n)
-	}
-	if o.k == 0 {
-		o.list = [draws]uint8{0, 1, 2, 3, 4, 5}
-	}
-	k := o.k
-	j := k + o.draw(o.n-k)
-	o.list[k], o.list[j] = o.list[j], o.list[k]
-	return int(o.list[k])
+// other returns one of n that is not i.
+func (d *dice) other(n, i int) int {
+	return (i + 1 + d.draw(n-1)) % n
 }
 
 // pick chooses a member for a call. Whatever the policy, its cost does not grow
@@ -130,45 +111,52 @@ func (p *pool) pick(not *tried, now time.Duration) (*Member, fitness) {
 
 // two chooses the better of two random fit members that were not tried: callers
 // that do not know of each other do not herd. Members are drawn by their share of
-// the traffic; one that lost the draw is still better than none.
+// the traffic; one that lost the draw is still better than none. Of the second
+// candidate a small set leaves out nobody; the first is drawn with repetition,
+// which alone gives each its exact share.
 func (p *pool) two(not *tried, now time.Duration) (*Member, fitness) {
 	t, n := p.target, len(p.members)
 	var first, spare *Member
 	var one, spared choice
-	o := order{t: t, n: n}
-	var pair [2]*Member // nearly always they are all it takes
-	for i := range min(n, len(pair)) {
-		pair[i] = p.members[o.next()]
-		pair[i].look()
+	d := dice{t: t}
+	next, at, ahead := d.draw(n), -1, 0
+	p.members[next].look()
+	if n > 1 { // nearly always these two are all it takes
+		ahead = d.other(n, next)
+		p.members[ahead].look()
 	}
-	for i := range min(n, draws) {
-		m := pair[i%len(pair)]
-		if i >= len(pair) {
-			m = p.members[o.next()]
-		}
-		if m == first || m == spare || not.has(m) {
-			continue
-		}
-		if f := m.fitness(now); m.checks(f, not, now) {
-			return m, f
-		} else if f != fit {
-			continue
-		}
-		c := m.choice(now)
-		if c.share < float64(p.heaviest) && !t.chance(c.share/float64(p.heaviest)) {
-			if spare == nil || c.less(spared) {
-				spare, spared = m, c
+	for k := range draws {
+		m := p.members[next]
+		if !not.has(m) && m != first {
+			if f := m.fitness(now); m.checks(f, not, now) {
+				return m, f
+			} else if f == fit {
+				switch c := m.choice(now); {
+				case c.share < float64(p.heaviest) && !t.chance(c.share/float64(p.heaviest)):
+					if spare == nil || c.less(spared) {
+						spare, spared = m, c
+					}
+				case first == nil:
+					first, one, at = m, c, next
+				case c.less(one):
+					return m, fit
+				default:
+					return first, fit
+				}
 			}
-			continue
 		}
-		if first == nil {
-			first, one = m, c
-			continue
+		switch {
+		case at < 0:
+			next = d.draw(n)
+		case n == 1:
+			return first, fit
+		case k == 0:
+			next = ahead
+		case n <= draws:
+			next = (next + 1) % n
+		default:
+			next = d.other(n, at)
 		}
-		if c.less(one) {
-			first = m
-		}
-		return first, fit
 	}
 	if first == nil || spare != nil && spared.less(one) {
 		first = spare

@@ -34,6 +34,7 @@ type Target struct {
 	speaksGRPC atomic.Bool        // some method goes over gRPC: connections matter
 	labels     map[labels]*labels // of apply
 	yielded    atomic.Uint64      // float64 bits: the part of the calls that gave up on their zone
+	cursors    [3]*cursor         // of all members, the caller's zone and the others
 	caller     string             // for the subset
 	counts     bool               // inFlight is kept
 	inFlight   atomic.Int64       // of all members
@@ -76,7 +77,7 @@ func assemble(o Options) *Target {
 		ctx:         ctx, stop: stop,
 		labels: map[labels]*labels{}, live: map[*Member]struct{}{},
 	}
-	t.caller, t.counts = t.callerName(), o.Balance.hashes()
+	t.caller, t.counts, t.cursors = t.callerName(), o.Balance.hashes(), t.newCursors()
 	t.set.Store(&set{pool: pool{target: t}, changed: make(chan struct{})})
 	t.apply(o.Source.Snapshot())
 	o.Metrics.watch(t)
@@ -110,7 +111,7 @@ func (t *Target) apply(snap *discovery.Snapshot) {
 		gone[m.instance.Load().Key()] = m
 	}
 	next := &set{ready: snap.Ready, err: snap.Err, changed: make(chan struct{})}
-	next.begin(t)
+	next.pool = pool{target: t, cursor: t.cursors[0]}
 	for _, instance := range t.subset(snap.Instances) {
 		m, known := gone[instance.Key()]
 		if known {

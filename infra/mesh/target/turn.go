@@ -1,10 +1,30 @@
 package target
 
-import "time"
+import (
+	"sync/atomic"
+	"time"
+)
 
 // turns is how many members a turn passes over before chance takes over, or the
 // scan: many are out, or much lighter than the heaviest.
 const turns = 64
+
+// cursor counts the turns of a pool, in a cache line of its own. It belongs to
+// the target: a new set goes on where the old one was.
+type cursor struct {
+	atomic.Uint64
+	_ [56]byte
+}
+
+// newCursors begin anywhere: callers that started together shall not go round
+// together.
+func (t *Target) newCursors() (c [3]*cursor) {
+	for i := range c {
+		c[i] = &cursor{}
+		c[i].Store(t.random() >> 32)
+	}
+	return c
+}
 
 // turn chooses the next fit member in a round that is the same for all calls. In
 // each round a member is passed over so that it is chosen in the part of the

@@ -51,9 +51,7 @@ type zones struct {
 
 // zonesOf returns nil where there is no choice of zones.
 func (t *Target) zonesOf(members []*Member) *zones {
-	z := &zones{}
-	z.near.begin(t)
-	z.far.begin(t)
+	z := &zones{near: pool{target: t, cursor: t.cursors[1]}, far: pool{target: t, cursor: t.cursors[2]}}
 	for _, m := range members {
 		if m.labels.Load().zone == t.opts.Balance.Zone {
 			z.near.add(m)
