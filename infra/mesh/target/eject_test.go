@@ -224,7 +224,7 @@ func TestCircuit(t *testing.T) {
 // than half would be left. It is out as soon as the third is back.
 func TestTooFewAreLeft(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
-		x := of(t, 3, target.Options{Balance: target.Balance{LeastRequest: true}}) // latency would keep it away too
+		x := of(t, 3, target.Options{Balance: target.Balance{Policy: target.LeastRequest}}) // latency would keep it away too
 		gone := true
 		calls := func(n int) {
 			for range n {
@@ -256,7 +256,7 @@ func TestTooFewAreLeft(t *testing.T) {
 // of one that fails.
 func TestGoneTakesNoPlace(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
-		x := of(t, 6, target.Options{Balance: target.Balance{LeastRequest: true}})
+		x := of(t, 6, target.Options{Balance: target.Balance{Policy: target.LeastRequest}})
 		for range 2000 {
 			_ = x.Do(t.Context(), read, func(_ context.Context, m *target.Member) error {
 				if m.Instance().ID == "x-1" {
