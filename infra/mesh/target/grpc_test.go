@@ -52,7 +52,7 @@ func TestOneConnectionPerInstance(t *testing.T) {
 	leaks := goleak.IgnoreCurrent()
 	// By calls in flight only: by latency, one that happens to answer a little
 	// earlier may get nearly all.
-	x := of(t, 0, target.Options{Source: discovery.NewStatic(at(a, b)...), Balance: target.Balance{LeastRequest: true}})
+	x := of(t, 0, target.Options{Source: discovery.NewStatic(at(a, b)...), Balance: target.Balance{Policy: target.LeastRequest}})
 	if n := a.Dialed.Load() + b.Dialed.Load(); n != 0 {
 		t.Errorf("%d connections before the first call, want none", n)
 	}
