@@ -73,9 +73,17 @@ func (d *dice) draw(n int) int {
 	return int(hi)
 }
 
-// other returns one of n that is not i.
-func (d *dice) other(n, i int) int {
-	return (i + 1 + d.draw(n-1)) % n
+// among returns one of n without those in out, a bit each; of more than 64 one of
+// all. Not all may be out.
+func (d *dice) among(n int, out uint64) int {
+	if n > 64 || out == 0 {
+		return d.draw(n)
+	}
+	i := d.draw(n - bits.OnesCount64(out))
+	for ; out != 0 && i >= bits.TrailingZeros64(out); out &= out - 1 {
+		i++
+	}
+	return i
 }
 
 // pick chooses a member for a call. Whatever the policy, its cost does not grow
@@ -111,33 +119,33 @@ func (p *pool) pick(not *tried, now time.Duration) (*Member, fitness) {
 
 // two chooses the better of two random fit members that were not tried: callers
 // that do not know of each other do not herd. Members are drawn by their share of
-// the traffic; one that lost the draw is still better than none. Of the second
-// candidate a small set leaves out nobody; the first is drawn with repetition,
-// which alone gives each its exact share.
+// the traffic; one that lost the draw is still better than none. In a small set
+// nobody is overlooked: those that are of no use are not drawn again.
 func (p *pool) two(not *tried, now time.Duration) (*Member, fitness) {
 	t, n := p.target, len(p.members)
 	var first, spare *Member
 	var one, spared choice
 	d := dice{t: t}
-	next, at, ahead := d.draw(n), -1, 0
+	next, ahead, out := d.draw(n), 0, uint64(0)
 	p.members[next].look()
 	if n > 1 { // nearly always these two are all it takes
-		ahead = d.other(n, next)
+		ahead = d.among(n, 1<<next)
 		p.members[ahead].look()
 	}
-	for k := range draws {
-		m := p.members[next]
+	for k := 0; k < draws; k++ {
+		m, again := p.members[next], false
 		if !not.has(m) && m != first {
 			if f := m.fitness(now); m.checks(f, not, now) {
 				return m, f
 			} else if f == fit {
 				switch c := m.choice(now); {
 				case c.share < float64(p.heaviest) && !t.chance(c.share/float64(p.heaviest)):
+					again = first == nil // else the others would get more than their shares
 					if spare == nil || c.less(spared) {
 						spare, spared = m, c
 					}
 				case first == nil:
-					first, one, at = m, c, next
+					first, one = m, c
 				case c.less(one):
 					return m, fit
 				default:
@@ -145,17 +153,16 @@ func (p *pool) two(not *tried, now time.Duration) (*Member, fitness) {
 				}
 			}
 		}
+		if !again {
+			out |= 1 << next
+		}
 		switch {
-		case at < 0:
-			next = d.draw(n)
-		case n == 1:
-			return first, fit
-		case k == 0:
+		case bits.OnesCount64(out) == n:
+			k = draws // all were looked at
+		case k == 0 && first != nil:
 			next = ahead
-		case n <= draws:
-			next = (next + 1) % n
 		default:
-			next = d.other(n, at)
+			next = d.among(n, out)
 		}
 	}
 	if first == nil || spare != nil && spared.less(one) {
