@@ -54,6 +54,10 @@ test-kill: build bin/consul ## the promises at full size: 200 requests/s, a minu
 test-faults: build bin/consul ## a paused, a slow and a half-failing instance, stock go-kit beside: 20 minutes (ARGS=-update writes docs/faults.md)
 	KITMESH_TEST_FAULTS=$${KITMESH_TEST_FAULTS:-60s} $(GO) test -count=1 -timeout 60m -v -run 'TestFault' ./cmd/internal/meshtest $(ARGS)
 
+.PHONY: test-lost
+test-lost: build bin/consul ## nothing is lost: everything killed at random for five minutes under 175 requests/s, then the audit; twice
+	KITMESH_TEST_LOST=$${KITMESH_TEST_LOST:-5m} $(GO) test -count=1 -timeout 60m -v -run TestNothingLost ./cmd/internal/meshtest
+
 .PHONY: test-browser
 test-browser: build bin/consul ## the trace page in Chromium, and Zipkin clients of other languages (Node 20, Chromium)
 	cd test/browser && npm ci --no-audit --no-fund && npm test
