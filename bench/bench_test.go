@@ -159,6 +159,35 @@ func TestQuantile(t *testing.T) {
 	}
 }
 
+// The sidecars are worth a number only if the calls go through them, and to the
+// server that the library calls.
+func TestSidecars(t *testing.T) {
+	if testing.Short() || consulBinary() == "" {
+		t.Skip("needs a Consul, and half a minute")
+	}
+	h := newHere(t)
+	rows, without, err := compareSidecars(h.fleet, settings{pairs: 1, slice: 50 * time.Millisecond}, nil)
+	if err != nil || without != "" {
+		t.Fatal(err, without)
+	}
+	if h.calls[0].Load() == 0 || h.calls[1].Load() > 0 || h.calls[2].Load() > 0 {
+		t.Errorf("calls %d, %d and %d, want all at the first server", h.calls[0].Load(), h.calls[1].Load(), h.calls[2].Load())
+	}
+	for _, v := range rows {
+		if v.sidecars[0].perSecond <= 0 || v.sidecars[0].p50 <= 0 || v.throughput[0] <= 0 {
+			t.Errorf("%d callers: %+v", v.callers, v)
+		}
+	}
+}
+
+func TestNoConsulNoSidecars(t *testing.T) {
+	t.Setenv("KITMESH_CONSUL", "/nowhere")
+	t.Chdir(t.TempDir())
+	if addrs, err := serveSidecars("127.0.0.1:1", new(closers)); err != nil || addrs[skipped] == "" {
+		t.Errorf("%v, %v, want a sentence", addrs, err)
+	}
+}
+
 // One short run of the whole: other programs read its last lines.
 func TestRun(t *testing.T) {
 	if testing.Short() {
@@ -175,7 +204,7 @@ func TestRun(t *testing.T) {
 		t.Fatal(err)
 	}
 	defer f.close()
-	r := report{settings: s, begun: time.Now()}
+	r := report{settings: s, begun: time.Now(), without: "a test"}
 	if r.rows, err = compare(f, s, nil); err != nil {
 		t.Fatal(err)
 	}

@@ -71,7 +71,7 @@ func line(f *fleet, only string) (*field, error) {
 		}
 		l.contenders = append(l.contenders, c)
 	}
-	if len(l.contenders) == 0 {
+	if len(l.contenders) == 0 && only != sidecarsArg { // which are no contenders of raw gRPC
 		l.close()
 		return nil, fmt.Errorf("no contender is called %q", only)
 	}

@@ -40,12 +40,12 @@ type child struct {
 func startFleet() (*fleet, error) {
 	f := &fleet{}
 	var err error
-	if f.spans, err = startChild(sink); err != nil {
+	if f.spans, err = startChild(serverStart, sink); err != nil {
 		return nil, err
 	}
 	f.zipkin = "http://" + f.spans.addrs[sink]
 	for range 3 {
-		c, err := startChild(f.zipkin)
+		c, err := startChild(serverStart, f.zipkin)
 		if err != nil {
 			f.stop()
 			return nil, err
@@ -70,12 +70,15 @@ func (f *fleet) stop() {
 	}
 }
 
-func startChild(arg string) (*child, error) {
+// serverStart is how long a server may take to come up.
+const serverStart = 10 * time.Second
+
+func startChild(within time.Duration, args ...string) (*child, error) {
 	self, err := os.Executable()
 	if err != nil {
 		return nil, err
 	}
-	c := &child{cmd: exec.Command(self, serveArg, arg), said: make(chan []byte)}
+	c := &child{cmd: exec.Command(self, append([]string{serveArg}, args...)...), said: make(chan []byte)}
 	c.cmd.Stderr = os.Stderr
 	stdin, err := c.cmd.StdinPipe()
 	if err != nil {
@@ -95,7 +98,7 @@ func startChild(arg string) (*child, error) {
 			c.said <- slices.Clone(lines.Bytes())
 		}
 	}()
-	err = c.hear(10*time.Second, &c.addrs)
+	err = c.hear(within, &c.addrs)
 	if err != nil {
 		c.stop()
 		return nil, fmt.Errorf("a server did not start: %w", err)

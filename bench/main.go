@@ -31,7 +31,7 @@ func main() {
 	quick := flag.Bool("quick", false, "a short run: shows that everything works, and the order of magnitude")
 	flag.IntVar(&s.pairs, "pairs", s.pairs, "pairs of each contender with raw gRPC, for each number of callers")
 	flag.DurationVar(&s.slice, "slice", s.slice, "length of one side of a pair")
-	flag.StringVar(&s.only, "only", "", "run this contender alone, such as kitmesh_client")
+	flag.StringVar(&s.only, "only", "", "run this contender alone, such as kitmesh_client or sidecars")
 	flag.StringVar(&s.markdown, "markdown", "", "write the table to this `file` too")
 	flag.StringVar(&s.note, "note", "", "a sentence about this run for the Markdown table, such as what else ran on the machine")
 	flag.StringVar(&s.profile, "allocprofile", "", "with -only: compare nothing, write the profile of the calls' allocations to this `file`")
@@ -77,10 +77,17 @@ func run(s settings) (err error) {
 		return profileCPU(field.contenders[0], s.cpu)
 	}
 	r := report{settings: s, begun: time.Now(), loadBefore: load()}
-	if r.rows, err = compare(field, s, stopped); err != nil {
-		return err
+	if s.only != sidecarsArg {
+		if r.rows, err = compare(field, s, stopped); err != nil {
+			return err
+		}
 	}
 	field.close() // the numbers below are about memory: make room
+	if s.only == "" || s.only == sidecarsArg {
+		if r.versus, r.without, err = compareSidecars(fleet, s, stopped); err != nil {
+			return err
+		}
+	}
 	if s.only == "" {
 		if r.sizes, err = measureSizes(s); err != nil {
 			return err

@@ -17,6 +17,8 @@ type report struct {
 	begun      time.Time
 	loadBefore string
 	rows       []row
+	versus     []versus
+	without    string // why there are no sidecars
 	sizes      []size
 }
 
@@ -62,47 +64,111 @@ func (r report) introduction() string {
 	}
 	return fmt.Sprintf(`# Benchmarks
 
-Written by `+"`cd bench && go run . -markdown ../docs/benchmarks.md`"+` on %s: %s,
-%d CPUs, %s/%s, %s, grpc %s. Load over the minute before: %s (1.00 is one busy CPU).
+%s, %d CPUs, %s/%s, %s, grpc %s, %s. Load over the minute before: %s (1.00 is one busy CPU).
 %s
-Callers are one process, each of the three servers is another, on loopback;
-every call of catalog.Get has a deadline of 1 s. A pair is one slice of a
-contender and one of raw gRPC, in turns; %d pairs of %s slices each, all
-contenders interleaved. "x raw" is the median of the paired ratios, with the
-quartiles behind it; allocations and CPU time are those of the callers' process.
-Tracing is at 1 %% where nothing else is said; spans go to a process that drops
-them, those of Kratos and go-zero are dropped before they are sent. The pair of
-sidecars of the issue is not measured yet.
+## How it is measured
 
-`, r.begun.UTC().Format("2006-01-02 15:04 UTC"), cpu(), runtime.NumCPU(), runtime.GOOS, runtime.GOARCH,
-		runtime.Version(), grpc.Version, r.loadBefore, note, r.pairs, r.slice)
+Repeat it with `+"`make bench`"+`, or, to write this page, with
+`+"`cd bench && go run . -markdown ../docs/benchmarks.md`"+`; a quiet machine helps more than
+anything. All contenders call catalog.Get of the same three server processes
+over loopback, from one process, with a deadline of 1 s in each call's context.
+A pair is one slice of a contender and one of raw gRPC, in turns; %d pairs of %s
+slices each, the pairs of all contenders interleaved, so that what else the
+machine does meets everybody. "x raw" is the median of the paired ratios of the
+time per call over all callers, that is, of the inverse of throughput, with the
+quartiles behind it. "Caller's CPU" and allocations are the calling process's;
+"all CPU" has the servers' with it. Two contenders' rows may be compared; their
+microseconds, taken at different times, should not be.
+
+## What everybody carries
+
+| contender | what is in a call |
+|---|---|
+| raw gRPC | the generated stub, round robin over one channel, gRPC as it comes. It is every other row's measure, also that of rows whose servers wear a ring: its own servers never do |
+| raw gRPC with kitmesh's windows | the same with the fixed flow-control windows of [ADR 0011](adr/0011-fixed-windows.md): what kitmesh's connections gain before any ring. Servers without a ring keep gRPC's own |
+| kitmesh, client ring | snapshot discovery, choice of two by latency and calls in flight, ejection, gobreaker per instance, retry budget, deadline, Prometheus metrics, Zipkin tracing |
+| kitmesh, both rings | the same to servers with the ring of every service: tracing, metrics, log, recover, limit, deadline, fault injection |
+| stock go-kit | kitgrpc client, gobreaker, rate limiter, Zipkin, round robin, Retry; for both rings also kitgrpc server, limiter, Zipkin. No metrics |
+| Kratos | its gRPC client with discovery, recovery, tracing, metrics, breaker and its default balancer (p2c) |
+| go-zero | zrpc client with its default interceptors (trace, duration, Prometheus, breaker, timeout) and p2c_ewma |
+
+Tracing records 1 %% of the calls where nothing else is said. Spans go to a
+process that drops them; those of Kratos and go-zero are dropped before they are
+sent.
+
+## Results
+
+`, cpu(), runtime.NumCPU(), runtime.GOOS, runtime.GOARCH, runtime.Version(), grpc.Version,
+		r.begun.UTC().Format("2006-01-02 15:04 UTC"), r.loadBefore, note, r.pairs, r.slice)
 }
 
 func (r report) tables(w io.Writer) {
 	for _, n := range callers {
-		fmt.Fprintf(w, "| %s | x raw | quartiles | µs per call | caller's CPU x raw | all CPU x raw | allocs over raw | KiB per call | errors |\n", plural(n, "caller"))
-		fmt.Fprintln(w, "|---|---|---|---|---|---|---|---|---|")
-		if raw := r.rowsOf(n); len(raw) > 0 {
-			base := raw[0]
-			fmt.Fprintf(w, "| raw gRPC, round robin | 1.00 | | %.1f | 1.00 | 1.00 | 0 (of %.0f) | %.1f | |\n",
-				median(base.of(func(p pair) float64 { return p.raw.wall }))/1e3,
-				median(base.of(func(p pair) float64 { return p.raw.allocs })),
-				median(base.of(func(p pair) float64 { return p.raw.bytes }))/1024)
+		if rows := r.rowsOf(n); len(rows) > 0 {
+			ratios(w, n, rows)
 		}
-		for _, row := range r.rowsOf(n) {
-			errs := 0
-			for _, p := range row.pairs {
-				errs += p.other.errs
-			}
-			x := row.of(xWall)
-			fmt.Fprintf(w, "| %s | %.2f | %.2f-%.2f | %.1f | %.2f | %.2f | %+.0f | %.1f | %d |\n", row.what,
-				median(x), quantile(x, 0.25), quantile(x, 0.75),
-				median(row.of(func(p pair) float64 { return p.other.wall }))/1e3,
-				median(row.of(xCPU)), median(row.of(xAll)), median(row.of(allocs)),
-				median(row.of(func(p pair) float64 { return p.other.bytes }))/1024, errs)
-		}
-		fmt.Fprintln(w)
 	}
+	r.sidecarTable(w)
+	r.sizeTable(w)
+}
+
+func ratios(w io.Writer, callers int, rows []row) {
+	fmt.Fprintf(w, "| %s | x raw | quartiles | µs per call | caller's CPU x raw | all CPU x raw | allocs over raw | KiB per call | errors |\n", plural(callers, "caller"))
+	fmt.Fprintln(w, "|---|---|---|---|---|---|---|---|---|")
+	fmt.Fprintf(w, "| raw gRPC, round robin | 1.00 | | %.1f | 1.00 | 1.00 | 0 (of %.0f) | %.1f | |\n",
+		median(rows[0].of(func(p pair) float64 { return p.raw.wall }))/1e3,
+		median(rows[0].of(func(p pair) float64 { return p.raw.allocs })),
+		median(rows[0].of(func(p pair) float64 { return p.raw.bytes }))/1024)
+	for _, row := range rows {
+		errs := 0
+		for _, p := range row.pairs {
+			errs += p.other.errs
+		}
+		x := row.of(xWall)
+		fmt.Fprintf(w, "| %s | %.2f | %.2f-%.2f | %.1f | %.2f | %.2f | %+.0f | %.1f | %d |\n", row.what,
+			median(x), quantile(x, 0.25), quantile(x, 0.75),
+			median(row.of(func(p pair) float64 { return p.other.wall }))/1e3,
+			median(row.of(xCPU)), median(row.of(xAll)), median(row.of(allocs)),
+			median(row.of(func(p pair) float64 { return p.other.bytes }))/1024, errs)
+	}
+	fmt.Fprintln(w)
+}
+
+func (r report) sidecarTable(w io.Writer) {
+	if r.without != "" {
+		fmt.Fprintf(w, "Not compared with sidecars: %s.\n\n", r.without)
+	}
+	if len(r.versus) == 0 {
+		return
+	}
+	fmt.Fprintln(w, "| to one server | calls/s, library | calls/s, sidecars | throughput over sidecars | quartiles | p50 µs, library | p50 µs, sidecars | p50 over sidecars |")
+	fmt.Fprintln(w, "|---|---|---|---|---|---|---|---|")
+	for _, v := range r.versus {
+		of := func(all []pace, f func(pace) float64) float64 {
+			var out []float64
+			for _, p := range all {
+				out = append(out, f(p))
+			}
+			return median(out)
+		}
+		rate := func(p pace) float64 { return p.perSecond }
+		p50 := func(p pace) float64 { return float64(p.p50) / 1e3 }
+		fmt.Fprintf(w, "| %s | %.0f | %.0f | %.2f | %.2f-%.2f | %.0f | %.0f | %.2f |\n", plural(v.callers, "caller"),
+			of(v.library, rate), of(v.sidecars, rate), median(v.throughput), quantile(v.throughput, 0.25), quantile(v.throughput, 0.75),
+			of(v.library, p50), of(v.sidecars, p50), median(v.p50))
+	}
+	fmt.Fprint(w, `
+The library is kitmesh with both rings, tracing at 1 %, in plain text. The
+sidecars are two `+"`consul connect proxy`"+` processes of a real Consul, one next to
+the caller and one next to the server: plain text between each and its program,
+mTLS between the two, as they always do it; through them calls raw gRPC, to the
+same server process without a ring. Everything shares the machine's CPUs, as it
+does where a sidecar stands next to every instance.
+
+`)
+}
+
+func (r report) sizeTable(w io.Writer) {
 	if len(r.sizes) == 0 {
 		return
 	}
@@ -152,6 +218,14 @@ func (r report) lines(w io.Writer) {
 		line(row.name+"_cpu", median(row.of(xCPU)), "xraw")
 		line(row.name+"_cpu_all", median(row.of(xAll)), "xraw")
 		line(row.name+"_allocs", median(row.of(allocs)), "allocs")
+	}
+	for _, v := range r.versus {
+		suffix := ""
+		if v.callers == 1 {
+			suffix = "_1caller"
+		}
+		line("throughput_over_sidecars"+suffix, median(v.throughput), "x")
+		line("p50_over_sidecars"+suffix, median(v.p50), "x")
 	}
 	if len(r.sizes) > 0 {
 		for _, s := range r.sizes {

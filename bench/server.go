@@ -40,17 +40,19 @@ const (
 // serve is the main function of a server process. It tells its addresses in a
 // line of JSON, answers every line with its CPU time, and ends when stdin does.
 func serve(args []string) error {
-	if len(args) != 1 {
-		return fmt.Errorf("%s takes one argument: the URL for spans, or %q", serveArg, sink)
-	}
 	var open closers
 	defer open.close()
-	addrs := map[string]string{}
+	var addrs map[string]string
 	var err error
-	if args[0] == sink {
-		addrs[sink], err = serveSink(&open)
-	} else {
+	switch {
+	case len(args) == 2 && args[0] == sidecarsArg:
+		addrs, err = serveSidecars(args[1], &open)
+	case len(args) == 1 && args[0] == sink:
+		addrs, err = serveSink(&open)
+	case len(args) == 1:
 		addrs, err = serveKinds(args[0], &open)
+	default:
+		err = fmt.Errorf("%s takes the URL for spans, or %q, or %q and the address of a server", serveArg, sink, sidecarsArg)
 	}
 	if err != nil {
 		return err
@@ -67,10 +69,10 @@ func serve(args []string) error {
 }
 
 // serveSink takes spans as Zipkin does and forgets them.
-func serveSink(open *closers) (addr string, err error) {
+func serveSink(open *closers) (map[string]string, error) {
 	l, err := net.Listen("tcp", "127.0.0.1:0")
 	if err != nil {
-		return "", err
+		return nil, err
 	}
 	s := &http.Server{ReadHeaderTimeout: time.Second, Handler: http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		_, _ = io.Copy(io.Discard, r.Body)
@@ -78,7 +80,7 @@ func serveSink(open *closers) (addr string, err error) {
 	})}
 	open.add(s.Close)
 	go func() { _ = s.Serve(l) }()
-	return l.Addr().String(), nil
+	return map[string]string{sink: l.Addr().String()}, nil
 }
 
 // serveKinds serves every kind with these options more.
