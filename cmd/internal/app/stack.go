@@ -37,7 +37,8 @@ func (a *App) join() error {
 		Target: target.Options{
 			Tracer: a.Tracer,
 			// A hung instance costs a call half its time, not all of it.
-			Retry:   target.Retry{TryShare: 0.5},
+			// The floor is small because it is each caller's own, and there are many.
+			Retry:   target.Retry{TryShare: 0.5, Floor: 2},
 			Metrics: target.NewMetrics(a.registry),
 			Logger:  a.Logger,
 		},

@@ -69,7 +69,7 @@ func TestNothingLost(t *testing.T) {
 func (m *mesh) audit(history string, orders int) {
 	m.t.Helper()
 	began := time.Now()
-	out, err := m.try("audit", "--history", history, "-o", "json", "--timeout", lostGrace.String())
+	out, err := m.try("audit", "--history", history, "-o", "json", "--patience", lostGrace.String())
 	var report struct {
 		Violations int `json:"violations"`
 		Orders     int `json:"orders"`

@@ -8,11 +8,17 @@ import (
 	"github.com/kitmesh/kitmesh/services/fault"
 )
 
+// hedgeShare is the part of a target's hedged calls that may have a second try.
+const hedgeShare = 0.05
+
 // hedged is run with a hedge: where no answer came in the time that 95 % of the
 // method's answers take, a second try goes to another instance, and the first
 // answer wins (Dean and Barroso, "The Tail at Scale", 2013). The second try is
-// one try, out of the budget of the retries.
+// one try, out of the budget of the retries, and at most hedgeShare of the calls
+// have one: where all instances got slower, a hedge for each slow call would add
+// a load that makes them slower still.
 func (t *Target) hedged(ctx context.Context, w work, m *method) (any, error) {
+	t.hedges.call()
 	p := progress{work: w, method: m}
 	delay := m.times.p95()
 	if deadline, ok := ctx.Deadline(); delay == 0 || ok && time.Until(deadline) <= delay {
@@ -57,7 +63,7 @@ func (t *Target) overtake(ctx context.Context, w work, method *method, waits *Me
 	}
 	p.not.add(waits)
 	p.went.add(waits)
-	if !t.set.Load().offers(&p.not) || !t.budget.retry() {
+	if !t.set.Load().offers(&p.not) || !t.hedges.retry() || !t.budget.retry() {
 		return nil, fault.New(fault.Canceled, "no instance or no budget is left")
 	}
 	m, permit, err := t.choose(ctx, &p)

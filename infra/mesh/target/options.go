@@ -86,8 +86,9 @@ type Retry struct {
 	Once []string
 	// Hedge lists the methods whose slow calls are overtaken: where there is no
 	// answer after the time that 95 % of the method's answers take, the call is
-	// tried on a second instance too, within the budget. The first answer wins
-	// and the other try is cancelled. Only for methods that Once does not list.
+	// tried on a second instance too, within the budget and for at most 5 % of
+	// the calls. The first answer wins and the other try is cancelled. Only for
+	// methods that Once does not list.
 	Hedge []string
 }
 

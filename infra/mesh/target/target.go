@@ -22,6 +22,7 @@ type Target struct {
 	log         *slog.Logger
 	metrics     bound
 	budget      *budget
+	hedges      *budget
 	start       time.Time
 
 	set        atomic.Pointer[set]
@@ -72,6 +73,7 @@ func assemble(o Options) *Target {
 		log:         o.Logger.With("target", o.Service),
 		metrics:     o.Metrics.bind(o.Service),
 		budget:      newBudget(o.Retry.Ratio, o.Retry.Floor),
+		hedges:      newBudget(hedgeShare, 0),
 		start:       time.Now(),
 		wake:        make(chan struct{}, 1),
 		ctx:         ctx, stop: stop,
