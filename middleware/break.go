@@ -83,15 +83,14 @@ type Breaker struct {
 
 	mu         sync.Mutex // guards all below; never held while foreign code runs
 	cb         *gobreaker.CircuitBreaker
-	openUntil  time.Time     // when the open state ends
+	openUntil  time.Time     // when the open state ends; closed: when it ended
 	openFor    time.Duration // how long the last one lasted, before the randomness
 	row        int           // times it opened that are not forgotten
-	closedAt   time.Time
-	probe      uint64    // the running probe, 0 if there is none
-	probes     uint64    // numbers the probes
-	probeUntil time.Time // when the running probe stops keeping others out
-	changes    []change  // made, not yet announced
-	announcing bool      // a goroutine is announcing
+	probe      uint64        // the running probe, 0 if there is none
+	probes     uint64        // numbers the probes
+	probeUntil time.Time     // when the running probe stops keeping others out
+	changes    []change      // made, not yet announced
+	announcing bool          // a goroutine is announcing
 }
 
 type change struct{ from, to string }
@@ -157,7 +156,7 @@ func (b *Breaker) changed(_ string, from, to gobreaker.State) {
 		b.opened.Add(1)
 		b.openUntil = time.Now().Add(b.backoff(from))
 	case gobreaker.StateClosed:
-		b.closedAt = time.Now()
+		b.openUntil = time.Now()
 		if b.settings.Closed != nil {
 			b.settings.Closed()
 		}
@@ -171,7 +170,7 @@ func (b *Breaker) changed(_ string, from, to gobreaker.State) {
 // for each time as long that it was well since, once less.
 func (b *Breaker) backoff(from gobreaker.State) time.Duration {
 	if from == gobreaker.StateClosed && b.row > 0 {
-		b.row = max(b.row-int(time.Since(b.closedAt)/b.openFor), 0)
+		b.row = max(b.row-int(time.Since(b.openUntil)/b.openFor), 0)
 	}
 	b.openFor = b.settings.OpenFor
 	for range b.row {

@@ -50,6 +50,8 @@ type progress struct {
 	probe    time.Duration           // the limit of a try that asks a suspect; 0: it is none
 	until    time.Duration           // the end of the wait for the first set; 0 before it began
 	panicked bool
+	shed     bool // an instance shed it, and the next must not be likely to
+	rank     int8 // of its priority
 }
 
 // Do calls try on one instance after another until one succeeds or there is a
@@ -69,6 +71,9 @@ func (t *Target) Do(ctx context.Context, call Call, try func(ctx context.Context
 
 // run makes one try after another.
 func (t *Target) run(ctx context.Context, p *progress) (any, error) {
+	if err := t.throttled(ctx, p); err != nil {
+		return nil, err
+	}
 	t.begin(p)
 	for {
 		m, permit, err := t.choose(ctx, p)
@@ -111,6 +116,10 @@ func (t *Target) choose(ctx context.Context, p *progress) (*Member, permit, erro
 			if s.ready || len(s.members) > 0 || !t.awaitFirst(ctx, p, s) {
 				return nil, permit{}, t.nobody(p, s)
 			}
+			continue
+		}
+		if p.shed && m.shedding(now) {
+			p.not.add(m)
 			continue
 		}
 		n := m.acquire(now)

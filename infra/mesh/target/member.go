@@ -55,7 +55,10 @@ type Member struct {
 	wasReady atomic.Bool   // the connection has been ready before
 	ended    atomic.Bool   // the connection was closed
 	out      atomic.Uint32 // the reasons why it is out of rotation
-	_        [36]byte
+
+	shedUntil atomic.Int64 // when it may be well again; since the target's start
+
+	_ [24]byte
 }
 
 // labels are what members have in common with many others: one copy for all is

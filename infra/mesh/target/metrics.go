@@ -9,6 +9,7 @@ import (
 type Metrics struct {
 	retries     *prometheus.CounterVec
 	hedges      *prometheus.CounterVec
+	throttled   *prometheus.CounterVec
 	transitions *prometheus.CounterVec
 	ejections   *prometheus.CounterVec
 	suspicions  *prometheus.CounterVec
@@ -26,6 +27,7 @@ func NewMetrics(r prometheus.Registerer) *Metrics {
 	m := &Metrics{
 		retries:     counter("kitmesh_client_retries_total", "Tries beyond the first.", "target"),
 		hedges:      counter("kitmesh_client_hedges_total", "Second tries of slow calls, by whether they answered first.", "target", "won"),
+		throttled:   counter("kitmesh_client_throttled_total", "Calls refused by their caller because the instances refuse so many.", "target"),
 		transitions: counter("kitmesh_breaker_transitions_total", "Changes of a breaker's state.", "target", "instance", "to"),
 		ejections:   counter("kitmesh_ejections_total", "Times an instance was taken out of rotation by its caller, and why: breaker, rate or stall.", "target", "instance", "reason"),
 		ejected: prometheus.NewGaugeVec(prometheus.GaugeOpts{
@@ -37,7 +39,7 @@ func NewMetrics(r prometheus.Registerer) *Metrics {
 			Name: "kitmesh_target_instances", Help: "Instances known to the caller.",
 		}, []string{"target"}),
 	}
-	r.MustRegister(m.retries, m.hedges, m.transitions, m.ejections, m.suspicions, m.instances, m.ejected, m.gauges)
+	r.MustRegister(m.retries, m.hedges, m.throttled, m.transitions, m.ejections, m.suspicions, m.instances, m.ejected, m.gauges)
 	return m
 }
 
@@ -46,6 +48,7 @@ type bound struct {
 	retries    prometheus.Counter
 	hedgeWon   prometheus.Counter
 	hedgeLost  prometheus.Counter
+	throttled  prometheus.Counter
 	instances  prometheus.Gauge
 	ejected    prometheus.Gauge
 	ejection   func(instance string, why reason)
@@ -60,6 +63,7 @@ func (m *Metrics) bind(target string) bound {
 			retries:    prometheus.NewCounter(prometheus.CounterOpts{Name: "unused"}),
 			hedgeWon:   prometheus.NewCounter(prometheus.CounterOpts{Name: "unused"}),
 			hedgeLost:  prometheus.NewCounter(prometheus.CounterOpts{Name: "unused"}),
+			throttled:  prometheus.NewCounter(prometheus.CounterOpts{Name: "unused"}),
 			instances:  prometheus.NewGauge(prometheus.GaugeOpts{Name: "unused"}),
 			ejected:    prometheus.NewGauge(prometheus.GaugeOpts{Name: "unused"}),
 			transition: func(string, string) {},
@@ -70,6 +74,7 @@ func (m *Metrics) bind(target string) bound {
 	return bound{
 		retries:   m.retries.WithLabelValues(target),
 		hedgeWon:  m.hedges.WithLabelValues(target, "true"),
+		throttled: m.throttled.WithLabelValues(target),
 		hedgeLost: m.hedges.WithLabelValues(target, "false"),
 		instances: m.instances.WithLabelValues(target),
 		ejected:   m.ejected.WithLabelValues(target),

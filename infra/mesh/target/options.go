@@ -23,6 +23,7 @@ type Options struct {
 	DialOptions []grpc.DialOption          // after, and so over, the Target's own
 	Breaker     middleware.BreakerSettings // of each instance, up to 30 s open; its name and functions are set here
 	Eject       Eject
+	Throttle    Throttle
 	Retry       Retry
 	Balance     Balance
 	Tracer      *zipkin.Tracer // a client span per try, B3 headers with each call; nil: neither
@@ -64,9 +65,31 @@ func (e Eject) withDefaults() Eject {
 	return e
 }
 
+// Throttle says when calls are refused here because the instances would refuse
+// them; the zero value is usable.
+type Throttle struct {
+	// K is how many calls are sent for each that is accepted while many are
+	// refused for load. 2 if 0, so that they may refuse half before any is
+	// throttled; less saves them more work and recovers later. At least 1;
+	// negative means never.
+	K float64
+}
+
+func (t Throttle) withDefaults() Throttle {
+	switch {
+	case t.K == 0:
+		t.K = 2
+	case t.K > 0:
+		t.K = max(t.K, 1)
+	}
+	return t
+}
+
 // Retry says when a failed try is repeated; the zero value is usable. Only
-// faults that are fault.Retryable are, only on an instance that the call has not
-// tried, only inside the caller's deadline and only while the budget lasts.
+// faults that are fault.Retryable are, not before their RetryAfter, only on an
+// instance that the call has not tried, only inside the caller's deadline and
+// only while the budget lasts. What an instance shed (fault.Overloaded) goes to
+// another once, if that one shed nothing lately.
 type Retry struct {
 	Max  int           // tries in all; 3 if 0, at most 8
 	Base time.Duration // the first pause is random up to it, and doubles; 5 ms if 0
@@ -110,6 +133,7 @@ func (o Options) withDefaults() Options {
 	o.Retry = o.Retry.withDefaults()
 	o.Balance = o.Balance.withDefaults()
 	o.Eject = o.Eject.withDefaults()
+	o.Throttle = o.Throttle.withDefaults()
 	if o.Breaker.ConsecutiveFailures <= 0 {
 		o.Breaker.ConsecutiveFailures = 5
 	}

@@ -15,7 +15,7 @@ func (t *Target) verdict(ctx context.Context, p *progress, err error) (why strin
 	switch {
 	case ctx.Err() != nil:
 		return "the caller's time is over", 0
-	case p.panicked, !fault.Retryable(err):
+	case p.panicked, !t.mayHelp(p, err):
 		return "another instance would say the same", 0
 	case p.once && !unsent:
 		return "it must not be repeated", 0
@@ -23,16 +23,51 @@ func (t *Target) verdict(ctx context.Context, p *progress, err error) (why strin
 		return "no further try allowed", 0
 	case !t.set.Load().offers(&p.not):
 		return "no other instance", 0
+	}
+	delay, fits := t.pauseFor(ctx, p.went.n, err)
+	switch {
+	case !fits:
+		return "no time for another try", 0
 	case !t.budget.retry():
 		return "the retry budget is spent", 0
-	}
-	delay = t.backoff(p.went.n, unsent)
-	if deadline, ok := ctx.Deadline(); ok && time.Until(deadline) <= delay {
-		return "no time for another try", 0
 	}
 	t.metrics.retries.Inc()
 	t.retries.Add(1)
 	return "", delay
+}
+
+// mayHelp reports whether another instance might answer where this one did not.
+// What was shed is not repeated blindly: once, on an instance that sheds nothing
+// itself. When all are overloaded there is none, and retries add nothing to the
+// load; when one is, because its neighbours on the machine are busy, the others
+// take what it cannot.
+func (t *Target) mayHelp(p *progress, err error) bool {
+	if fault.CodeOf(err) != fault.Overloaded {
+		return fault.Retryable(err)
+	}
+	if p.shed || !t.set.Load().spares(&p.not, t.now()) {
+		return false
+	}
+	p.shed = true
+	return true
+}
+
+// longestPause is how long a call without a deadline waits because it was asked
+// to.
+const longestPause = time.Second
+
+// pauseFor is the pause after try n, and whether it fits in the caller's time. A
+// fault's RetryAfter is obeyed; that of an instance that shed is its own, and
+// the call goes to another.
+func (t *Target) pauseFor(ctx context.Context, n int, err error) (pause time.Duration, fits bool) {
+	pause = t.backoff(n, notSent(err))
+	if fault.CodeOf(err) != fault.Overloaded {
+		pause = max(pause, fault.RetryAfterOf(err))
+	}
+	if deadline, ok := ctx.Deadline(); ok {
+		return pause, time.Until(deadline) > pause
+	}
+	return pause, pause <= longestPause
 }
 
 // backoff is the pause after try n: random up to a bound that doubles, so that

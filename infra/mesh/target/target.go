@@ -29,6 +29,7 @@ type Target struct {
 	methods    methods
 	pulse      pulse
 	ejector    ejector
+	throttle   throttle
 	flights    flights
 	sweeping   atomic.Bool        // the sweeper is not at rest
 	wake       chan struct{}      // ends its rest
@@ -80,6 +81,7 @@ func assemble(o Options) *Target {
 		labels: map[labels]*labels{}, live: map[*Member]struct{}{},
 	}
 	t.caller, t.counts, t.cursors = t.callerName(), o.Balance.hashes(), t.newCursors()
+	t.throttle.k = o.Throttle.K
 	t.set.Store(&set{pool: pool{target: t}, changed: make(chan struct{})})
 	t.apply(o.Source.Snapshot())
 	o.Metrics.watch(t)

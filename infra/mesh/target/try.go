@@ -108,6 +108,7 @@ func (t *Target) arrive(ctx context.Context, p *progress, f *flight, err error) 
 	if err == nil || f.Err() == nil && !notSent(err) {
 		f.member.heard(now)
 	}
+	t.throttle.answered(p.rank, now, err)
 	t.book(ctx, p, f, now, err)
 	return err
 }
@@ -148,6 +149,10 @@ func (t *Target) book(ctx context.Context, p *progress, f *flight, now time.Dura
 		if !left {
 			rtt = max(rtt, t.opts.Balance.Penalty)
 		}
+	case forLoad(err): // a refusal takes no time: it would look like a fast instance
+		m.answered()
+		m.shed(now, err)
+		return
 	default:
 		m.answered()
 		if fault.CodeOf(err) != fault.Canceled {
