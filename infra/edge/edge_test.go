@@ -247,8 +247,12 @@ func TestFinalAnswersAreNotRepeated(t *testing.T) {
 			if got.StatusCode != tt.status || !strings.Contains(got.text, "from the instance") {
 				t.Errorf("%d %s", got.StatusCode, got.text)
 			}
-			if n := a.calls() + b.calls(); n != 1 {
-				t.Errorf("asked %d instances", n)
+			most := 1
+			if tt.code == "overloaded" { // the other one might have had room
+				most = 2
+			}
+			if n := a.calls() + b.calls(); n != most {
+				t.Errorf("asked %d instances, want %d", n, most)
 			}
 		})
 	}

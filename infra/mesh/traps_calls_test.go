@@ -169,7 +169,7 @@ func loadedGetsLess(t *testing.T, stack balanced) string {
 }
 
 func mistakesAreNotRepeated(t *testing.T, stack balanced) string {
-	for _, code := range []fault.Code{fault.Invalid, fault.NotFound, fault.Limited, fault.Overloaded, fault.Declined} {
+	for _, code := range []fault.Code{fault.Invalid, fault.NotFound, fault.Limited, fault.Declined} {
 		var tries atomic.Int32
 		e := counted(&tries, failing(code))
 		_, _ = stack(t, 3, true, e, e, e)(t.Context(), nil)

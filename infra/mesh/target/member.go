@@ -58,7 +58,7 @@ type Member struct {
 
 	shedUntil atomic.Int64 // when it may be well again; since the target's start
 
-	_ [24]byte
+	_ [8]byte
 }
 
 // labels are what members have in common with many others: one copy for all is
