@@ -8,7 +8,7 @@ import (
 
 // gauges tell how the members stand when somebody asks, at no cost to the calls.
 type gauges struct {
-	latency, suspect, part *prometheus.Desc
+	latency, suspect, part, policy, known *prometheus.Desc
 
 	mu      sync.Mutex
 	targets map[*Target]struct{}
@@ -22,6 +22,10 @@ func newGauges() *gauges {
 		latency: desc("kitmesh_member_ewma_seconds", "Peak EWMA of the answers' times of an instance, 0 while unknown."),
 		suspect: desc("kitmesh_member_suspect", "1 while an instance holds calls and is silent."),
 		part:    desc("kitmesh_member_slow_start", "The part of its share that an instance gets now, 1 after its slow start."),
+		policy: prometheus.NewDesc("kitmesh_target_policy", "1 for the policy and the preferred zone of a target.",
+			[]string{"target", "policy", "zone"}, nil),
+		known: prometheus.NewDesc("kitmesh_target_known_instances", "Instances that discovery told, of which the caller may use a subset.",
+			[]string{"target"}, nil),
 		targets: map[*Target]struct{}{},
 	}
 }
@@ -31,6 +35,8 @@ func (g *gauges) Describe(out chan<- *prometheus.Desc) {
 	out <- g.latency
 	out <- g.suspect
 	out <- g.part
+	out <- g.policy
+	out <- g.known
 }
 
 // Collect implements prometheus.Collector. Where two targets of one service
@@ -41,6 +47,12 @@ func (g *gauges) Collect(out chan<- prometheus.Metric) {
 	told := map[[2]string]bool{}
 	for t := range g.targets {
 		r := t.Report()
+		if key := [2]string{r.Service}; !told[key] {
+			told[key] = true
+			b := t.opts.Balance
+			out <- prometheus.MustNewConstMetric(g.policy, prometheus.GaugeValue, 1, r.Service, string(b.Policy), b.Zone)
+			out <- prometheus.MustNewConstMetric(g.known, prometheus.GaugeValue, float64(r.Known), r.Service)
+		}
 		for _, m := range r.Members {
 			if key := [2]string{r.Service, m.ID}; !told[key] {
 				told[key] = true

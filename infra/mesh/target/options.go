@@ -137,6 +137,12 @@ func (o Options) withDefaults() Options {
 	if o.Breaker.ConsecutiveFailures <= 0 {
 		o.Breaker.ConsecutiveFailures = 5
 	}
+	if o.Breaker.OpenFor <= 0 {
+		o.Breaker.OpenFor = time.Second
+	}
+	if o.Breaker.ProbeFor <= 0 {
+		o.Breaker.ProbeFor = o.Breaker.OpenFor
+	}
 	if o.Breaker.OpenMost <= 0 {
 		o.Breaker.OpenMost = 30 * time.Second
 	}

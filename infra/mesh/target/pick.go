@@ -14,6 +14,7 @@ type set struct {
 	pool                  // all members
 	zones   *zones        // nil: no preference
 	ring    ring          // nil: no call goes by its key
+	known   int           // instances, of which the members may be a subset
 	ready   bool          // discovery has answered
 	err     error         // while not ready: why not
 	changed chan struct{} // closed when a newer set exists

@@ -2,6 +2,7 @@ package target
 
 import (
 	"encoding/json"
+	"math"
 	"net/http"
 	"strings"
 
@@ -10,12 +11,17 @@ import (
 
 // Report is a Target as the /mesh page shows it.
 type Report struct {
-	Service    string         `json:"service"`
-	Ready      bool           `json:"ready"`             // discovery has answered
-	Trouble    string         `json:"trouble,omitempty"` // why discovery does not answer now
-	Retries    uint64         `json:"retries"`
-	BudgetLeft float64        `json:"budget_left"` // retries that may be made now
-	Members    []MemberReport `json:"members"`
+	Service    string  `json:"service"`
+	Ready      bool    `json:"ready"`             // discovery has answered
+	Trouble    string  `json:"trouble,omitempty"` // why discovery does not answer now
+	Retries    uint64  `json:"retries"`
+	BudgetLeft float64 `json:"budget_left"` // retries that may be made now
+	Known      int     `json:"known"`       // instances that discovery told; the members may be a subset
+	// ZonePart is the part of the calls that insist on the caller's zone now; nil
+	// where no zone is preferred, or there is no choice.
+	ZonePart *float64       `json:"zone_part,omitempty"`
+	Settings map[string]any `json:"settings"` // in force, defaults included; see Options
+	Members  []MemberReport `json:"members"`
 }
 
 // MemberReport is one instance as the caller sees it.
@@ -45,7 +51,11 @@ func (t *Target) Report() Report {
 	s := t.set.Load()
 	r := Report{
 		Service: t.opts.Service, Ready: s.ready, Retries: t.retries.Load(),
-		BudgetLeft: t.budget.left(), Members: []MemberReport{},
+		BudgetLeft: t.budget.left(), Known: s.known, Settings: settingsOf(t.opts), Members: []MemberReport{},
+	}
+	if s.zones != nil {
+		part := math.Float64frombits(s.zones.stay.Load())
+		r.ZonePart = &part
 	}
 	if source, ok := t.opts.Source.(interface{ Err() error }); ok && source.Err() != nil {
 		r.Trouble = source.Err().Error()

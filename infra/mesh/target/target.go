@@ -114,7 +114,7 @@ func (t *Target) apply(snap *discovery.Snapshot) {
 	for _, m := range old.members {
 		gone[m.instance.Load().Key()] = m
 	}
-	next := &set{ready: snap.Ready, err: snap.Err, changed: make(chan struct{})}
+	next := &set{known: len(snap.Instances), ready: snap.Ready, err: snap.Err, changed: make(chan struct{})}
 	next.pool = pool{target: t, cursor: t.cursors[0]}
 	for _, instance := range t.subset(snap.Instances) {
 		m, known := gone[instance.Key()]
@@ -215,22 +215,29 @@ func (t *Target) breakerOf(m *Member) middleware.BreakerSettings {
 // Retry.Once does not list are taken as idempotent or keyed. Endpoint has the
 // shape of an rpc.Dialer.
 func (t *Target) Endpoint(method string, dial func(grpc.ClientConnInterface) endpoint.Endpoint) endpoint.Endpoint {
-	slot := int(t.slots.Add(1)) - 1
-	t.speaksGRPC.Store(true)
-	known, once := t.method(method), slices.Contains(t.opts.Retry.Once, method)
-	build := func(conn grpc.ClientConnInterface) endpoint.Endpoint {
-		e := dial(conn)
-		if t.opts.PerTry != nil {
-			e = t.opts.PerTry(method)(e)
-		}
-		return middleware.TraceClient(t.opts.Tracer, method)(e)
-	}
+	w, known, once := t.prepare(method, dial)
 	return func(ctx context.Context, request any) (any, error) {
-		w := work{slot: slot, build: build, request: request}
+		w := w
+		w.request = request
 		if known.hedge && !once {
 			return t.hedged(ctx, w, known)
 		}
 		p := progress{work: w, method: known, once: once}
 		return t.run(ctx, &p)
 	}
+}
+
+// prepare makes what all calls of an endpoint have in common. once says that they
+// must not be repeated.
+func (t *Target) prepare(name string, dial func(grpc.ClientConnInterface) endpoint.Endpoint) (w work, m *method, once bool) {
+	t.speaksGRPC.Store(true)
+	w.slot = int(t.slots.Add(1)) - 1
+	w.build = func(conn grpc.ClientConnInterface) endpoint.Endpoint {
+		e := dial(conn)
+		if t.opts.PerTry != nil {
+			e = t.opts.PerTry(name)(e)
+		}
+		return middleware.TraceClient(t.opts.Tracer, name)(e)
+	}
+	return w, t.method(name), slices.Contains(t.opts.Retry.Once, name)
 }
