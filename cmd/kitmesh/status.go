@@ -15,13 +15,19 @@ import (
 )
 
 func newStatusCommand() *cobra.Command {
+	var views bool
 	cmd := &cobra.Command{
 		Use:   "status",
 		Short: "Show what runs and how it is",
 		Long: `Show every instance (process, address, health in Consul, restarts, memory), every part,
 the URLs, and the memory of all instances, the broker and Consul together.
 
-STATUS is running, paused, restarting or stopped; HEALTH is what Consul thinks.`,
+STATUS is running, paused, restarting or stopped; HEALTH is what Consul thinks.
+
+With --mesh it asks every instance how it sees those it calls: which policy and zone, how
+many instances it uses of how many it knows, which are out and why, and where settings
+differ from those of most callers. -o json has all settings in force, and every instance
+as each caller sees it.`,
 		Args: cobra.NoArgs,
 		RunE: func(cmd *cobra.Command, _ []string) error {
 			fleet, err := openFleet(cmd)
@@ -33,12 +39,16 @@ STATUS is running, paused, restarting or stopped; HEALTH is what Consul thinks.`
 				return err
 			}
 			answer := newStatus(cmd.Context(), state)
+			if views {
+				answer.Mesh = askViews(cmd.Context(), state.Instances)
+			}
 			if wantJSON(cmd) {
 				return printJSON(cmd.OutOrStdout(), answer)
 			}
 			return answer.write(cmd.OutOrStdout())
 		},
 	}
+	cmd.Flags().BoolVar(&views, "mesh", false, "show how each instance sees those it calls")
 	addOutput(cmd)
 	return cmd
 }
@@ -48,6 +58,7 @@ type status struct {
 	runner.State
 	Health   map[string]string `json:"health"` // by instance id
 	RSSBytes int64             `json:"rss_bytes"`
+	Mesh     []view            `json:"mesh,omitempty"` // with --mesh
 	trouble  error             // why Health is empty
 }
 
@@ -93,6 +104,11 @@ func (s status) write(w io.Writer) error {
 	}
 	if s.Stack == app.StackStock {
 		fmt.Fprintln(w, "\nstack: stock (go-kit's own rings and discovery, for comparison)")
+	}
+	if s.Mesh != nil {
+		if err := writeViews(w, s.Mesh); err != nil {
+			return err
+		}
 	}
 	fmt.Fprintf(w, "\n%d instances, broker and Consul: %s RSS\n\n", len(s.Instances), mebibytes(s.RSSBytes))
 	return writeURLs(w, s.State)

@@ -23,7 +23,7 @@ func settingsOf(options any) map[string]any {
 			}
 		case reflect.Bool, reflect.Int, reflect.Int32, reflect.Int64, reflect.Float64:
 			out[name] = field.Interface()
-			if d, ok := field.Interface().(time.Duration); ok {
+			if d, ok := reflect.TypeAssert[time.Duration](field); ok {
 				out[name] = d.String()
 			}
 		case reflect.String:
@@ -31,7 +31,7 @@ func settingsOf(options any) map[string]any {
 				out[name] = field.String()
 			}
 		case reflect.Slice:
-			if list, ok := field.Interface().([]string); ok && len(list) > 0 {
+			if list, ok := reflect.TypeAssert[[]string](field); ok && len(list) > 0 {
 				out[name] = list
 			}
 		}
