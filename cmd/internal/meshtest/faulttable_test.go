@@ -55,7 +55,8 @@ func (r row) judged() []goal {
 		{"p99", r.stretch() <= goalP99},
 	}
 	if r.triesJudged {
-		goals = append(goals, goal{"tries", r.tries <= goalTries})
+		// Hedges answer slowness, not failures, and have a share of their own.
+		goals = append(goals, goal{"tries", r.tries-r.hedges <= goalTries})
 	}
 	return append(goals, goal{"victim", r.share <= goalShare})
 }
@@ -102,7 +103,7 @@ func percent(x float64) string {
 	return text
 }
 
-const tableHead = `| one of three | stack | pages | whole pages | before, p50 / p99 ms | during, p50 / p99 ms | p99 × | max ms | tries (hedges) per call | victim's share | whole after | goals |
+const tableHead = `| one of three | stack | pages | whole pages | before, p50 / p99 ms | during, p50 / p99 ms | p99 × | max ms | tries (hedges among them) per call | victim's share | whole after | goals |
 |---|---|---|---|---|---|---|---|---|---|---|---|
 `
 
