@@ -3,6 +3,7 @@ package target_test
 import (
 	"context"
 	"errors"
+	"slices"
 	"testing"
 	"time"
 
@@ -11,6 +12,7 @@ import (
 	"google.golang.org/grpc"
 
 	"github.com/kitmesh/kitmesh/infra/mesh/discovery"
+	"github.com/kitmesh/kitmesh/infra/mesh/internal/servertest"
 	"github.com/kitmesh/kitmesh/infra/mesh/target"
 	"github.com/kitmesh/kitmesh/middleware"
 	"github.com/kitmesh/kitmesh/services/fault"
@@ -19,7 +21,11 @@ import (
 // Stock lb.Retry over the balancer: one instance fails, its failures are booked
 // on it, its breaker opens and it gets no more calls.
 func TestStockRetryOverTheBalancer(t *testing.T) {
-	x := of(t, 0, target.Options{Source: discovery.NewStatic(zoned("a", "a", "a")...), Balance: target.Balance{Policy: target.RoundRobin}})
+	var servers []*servertest.Server
+	for range 3 {
+		servers = append(servers, servertest.Serve(t, "127.0.0.1:0"))
+	}
+	x := of(t, 0, target.Options{Source: discovery.NewStatic(at(servers...)...), Balance: target.Balance{Policy: target.RoundRobin}})
 	went := map[string]int{}
 	balancer := x.Balancer("x.Read", func(grpc.ClientConnInterface) endpoint.Endpoint {
 		return func(ctx context.Context, request any) (any, error) {
@@ -30,6 +36,10 @@ func TestStockRetryOverTheBalancer(t *testing.T) {
 			}
 			return request, nil
 		}
+	})
+	await(t, "three connections", func() bool { // the picks dial
+		_, _ = balancer.Endpoint()
+		return !slices.ContainsFunc(x.Report().Members, func(m target.MemberReport) bool { return m.State != "ready" })
 	})
 	call := lb.Retry(5, 10*time.Second, balancer)
 	for range 300 {
