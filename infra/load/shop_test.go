@@ -1,8 +1,10 @@
 package load
 
 import (
+	"bytes"
 	"encoding/json"
 	"fmt"
+	"io"
 	"net/http"
 	"net/http/httptest"
 	"strings"
@@ -133,3 +135,10 @@ func problem(w http.ResponseWriter, status int, code string) {
 }
 
 func isProduct(r *http.Request) bool { return strings.HasPrefix(r.URL.Path, "/v1/products/") }
+
+// peek reads a body and puts it back.
+func peek(r *http.Request) ([]byte, error) {
+	data, err := io.ReadAll(r.Body)
+	r.Body = io.NopCloser(bytes.NewReader(data))
+	return data, err
+}

@@ -33,20 +33,25 @@ func TestBugs(t *testing.T) {
 	if testing.Short() {
 		t.Skip("builds the shop once per bug")
 	}
-	runs, _ := strconv.Atoi(os.Getenv("KITMESH_AUDIT_RUNS"))
 	for _, file := range patches(t) {
 		name := strings.TrimSuffix(filepath.Base(file), ".patch")
 		t.Run(name, func(t *testing.T) {
 			if len(bugs[name]) == 0 {
 				t.Fatal("no check is named that must find it")
 			}
-			program := filepath.Join(t.TempDir(), "shop.test")
-			build(t, file, "test", "-c", "-ldflags=-s -w", "-o", program, ".")
-			for run := range max(1, runs) {
-				t.Run(fmt.Sprint(run+1), func(t *testing.T) { caught(t, program, bugs[name]) })
+			broken := filepath.Join(t.TempDir(), "shop.test")
+			build(t, file, "test", "-c", "-ldflags=-s -w", "-o", broken, ".")
+			for run := range runs() {
+				t.Run(fmt.Sprint(run+1), func(t *testing.T) { caught(t, broken, bugs[name]) })
 			}
 		})
 	}
+}
+
+// runs is how often each bug must be found.
+func runs() int {
+	n, _ := strconv.Atoi(os.Getenv("KITMESH_AUDIT_RUNS"))
+	return max(1, n)
 }
 
 // caught runs a shop with a bug and expects that the checks, and the verdict,

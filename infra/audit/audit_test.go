@@ -1,0 +1,421 @@
+package audit
+
+import (
+	"encoding/json"
+	"fmt"
+	"maps"
+	"slices"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/kitmesh/kitmesh/infra/load"
+	"github.com/kitmesh/kitmesh/infra/provider"
+)
+
+// clock makes the times of evidence written by hand: n seconds into it.
+func clock(n float64) time.Time { return time.Unix(1_000_000, int64(n*1e9)) }
+
+var (
+	tea  = []Line{{SKU: "tea", Quantity: 2}}
+	cups = []Line{{SKU: "cup", Quantity: 1}, {SKU: "tea", Quantity: 1}}
+)
+
+// evidence is a shop's short life in which everything is right: order-a was
+// confirmed, order-b was declined and undone, order-c was asked for and refused.
+func evidence() *Evidence {
+	e := &Evidence{Start: map[string]int{"tea": 10, "cup": 5}, Cut: 1000}
+	e.order("a", tea, placed, reserved, authorised, dispatched, captured, confirmed)
+	e.order("b", cups, placed, reserved, cancelling, cancelled)
+	e.stock("tea", "reserved", "a", 2, Shelf{Available: 8, Reserved: 2, Holds: map[string]int{"order-a": 2}})
+	e.stock("tea", "committed", "a", 2, Shelf{Available: 8, Shipped: 2})
+	e.stock("cup", "reserved", "b", 1, Shelf{Available: 4, Reserved: 1, Holds: map[string]int{"order-b": 1}})
+	e.stock("tea", "reserved", "b", 1, Shelf{Available: 7, Reserved: 1, Shipped: 2, Holds: map[string]int{"order-b": 1}})
+	e.stock("cup", "released", "b", 1, Shelf{Available: 5})
+	e.stock("tea", "released", "b", 1, Shelf{Available: 8, Shipped: 2})
+	e.payment("a", "authorising", "authorised", "captured")
+	e.payment("b", "authorising", "declined")
+	e.Provider = []provider.Entry{
+		{Op: provider.OpAuthorise, Key: "order-a/authorise", Reference: "ref-a", Amount: 500, Currency: "EUR"},
+		{Op: provider.OpCapture, Key: "order-a/capture", Reference: "ref-a", Amount: 500, Currency: "EUR"},
+		{Op: provider.OpAuthorise, Key: "order-b/authorise", Reference: "ref-b", Amount: 500, Currency: "EUR", Declined: true},
+	}
+	e.parcel("a", tea, "booked", "shipped")
+	e.Histories = []load.History{{Whole: true, Ops: []load.Operation{
+		{Op: "product", SKU: "tea", Available: units(10), Call: at(0), Return: at(0.1), Outcome: load.OK},
+		place("a", tea, 1, 5, load.OK, 201, confirmed),
+		place("b", cups, 2, 6, load.Fail, 402, ""),
+		place("c", tea, 2, 2.1, load.Fail, 400, ""),
+		place("a", cups, 7, 8, load.Fail, 422, ""),
+		place("a", tea, 7, 8, load.OK, 201, confirmed),
+		get("a", tea, 9, 10, 200, confirmed),
+		{Op: "product", SKU: "tea", Available: units(8), Call: at(9), Return: at(10), Outcome: load.OK},
+	}}}
+	return e
+}
+
+func at(n float64) int64 { return clock(n).UnixNano() }
+
+func units(n int) *int { return &n }
+
+func (e *Evidence) order(name string, lines []Line, statuses ...string) {
+	for i, status := range statuses {
+		n := uint64(len(e.Orders) + 1)
+		e.Orders = append(e.Orders, Event[Order]{Seq: n, Key: "order-" + name, At: clock(float64(n)), Value: Order{
+			ID: "order-" + name, Status: status, Lines: lines, Total: Money{500, "EUR"}, TraceID: "trace-" + name,
+			Key: "run-" + name, Revision: i + 1,
+		}})
+	}
+}
+
+func (e *Evidence) payment(name string, statuses ...string) {
+	for _, status := range statuses {
+		e.Payments = append(e.Payments, Event[Payment]{Seq: uint64(len(e.Payments) + 1), Key: "order-" + name,
+			Value: Payment{OrderID: "order-" + name, Status: status, Amount: Money{500, "EUR"}}})
+	}
+}
+
+func (e *Evidence) parcel(name string, lines []Line, statuses ...string) {
+	for _, status := range statuses {
+		e.Shipments = append(e.Shipments, Event[Shipment]{Seq: uint64(len(e.Shipments) + 1), Key: "order-" + name,
+			Value: Shipment{OrderID: "order-" + name, Status: status, Lines: lines}})
+	}
+}
+
+// stock adds an event; the shelf gets what never changes.
+func (e *Evidence) stock(sku, kind, name string, quantity int, after Shelf) {
+	after.SKU, after.Initial = sku, e.Start[sku]
+	n := len(e.Stock) + 1
+	e.Stock = append(e.Stock, Event[StockEvent]{Seq: uint64(n), Key: sku, At: clock(float64(n)), Value: StockEvent{
+		Kind: kind, Key: "order-" + name, Quantity: quantity, At: clock(float64(n) - 0.5), Shelf: after,
+	}})
+}
+
+func place(name string, lines []Line, call, back float64, outcome load.Outcome, status int, order string) load.Operation {
+	o := load.Operation{Op: "place", IdemKey: "run-" + name, Lines: lines, Call: at(call), Return: at(back),
+		Outcome: outcome, Status: status, OrderStatus: order, TraceID: "trace-" + name}
+	if outcome == load.OK {
+		o.OrderID, o.Amount = "order-"+name, 500
+	}
+	return o
+}
+
+func get(name string, lines []Line, call, back float64, status int, order string) load.Operation {
+	o := load.Operation{Op: "get", OrderID: "order-" + name, Call: at(call), Return: at(back), Status: status, TraceID: "trace-" + name}
+	if o.Outcome = load.Fail; status == 200 {
+		o.Outcome, o.OrderStatus, o.Answer, o.Amount = load.OK, order, lines, 500
+	}
+	return o
+}
+
+// history is the only one.
+func (e *Evidence) history() *load.History { return &e.Histories[0] }
+
+func (e *Evidence) asked(ops ...load.Operation) { e.history().Ops = append(e.history().Ops, ops...) }
+
+// found are the names of the checks that found something, in their order.
+func found(r Report) (names []string) {
+	for _, c := range r.Checks {
+		if len(c.Violations) > 0 {
+			names = append(names, c.Name)
+		}
+	}
+	return names
+}
+
+func TestGoodEvidence(t *testing.T) {
+	r := Run(*evidence())
+	if !r.Held() || r.Orders != 2 {
+		t.Errorf("%d orders, violations in %v", r.Orders, found(r))
+		_ = r.WriteText(t.Output())
+	}
+	for _, c := range r.Checks {
+		if c.Checked == 0 || c.Skipped != "" {
+			t.Errorf("%s looked at %d things (%s)", c.Name, c.Checked, c.Skipped)
+		}
+	}
+}
+
+// TestViolations spoils the good evidence in one way each and expects exactly
+// the checks to find it whose business it is, and the sentence to say what.
+func TestViolations(t *testing.T) {
+	for _, tc := range []struct {
+		name   string
+		spoil  func(*Evidence)
+		checks string // that find it
+		says   string // part of the first violation
+	}{
+		{"an acknowledged order is lost", func(e *Evidence) {
+			e.asked(place("d", tea, 11, 12, load.OK, 201, confirmed))
+		}, "durability", "expected the order that was acknowledged, found no such order (order-d, run-d, trace trace-d)"},
+		{"an order has another total than was acknowledged", func(e *Evidence) {
+			e.history().Ops[1].Amount, e.history().Ops[5].Amount = 400, 400
+		}, "durability", "2 × tea for 400, as acknowledged, found 2 × tea for 500"},
+		{"an order is shown with other lines", func(e *Evidence) {
+			e.history().Ops[6].Answer = cups
+		}, "durability", "found 2 × tea for 500"},
+		{"an order that the shop refused", func(e *Evidence) {
+			e.order("c", tea, placed, cancelling, cancelled)
+		}, "phantoms", "nobody asked for one under this key"},
+		{"an order with lines that nobody asked for", func(e *Evidence) {
+			e.history().Ops[2].Lines = tea
+		}, "phantoms keys", "an order for 2 × tea, found an order for 1 × cup, 1 × tea"},
+		{"an order under a key that this run never used", func(e *Evidence) {
+			e.order("x", tea, placed, cancelling, cancelled)
+		}, "phantoms", "nobody asked"},
+		{"a charge without an order", func(e *Evidence) {
+			e.Provider = append(e.Provider, provider.Entry{Op: provider.OpAuthorise, Key: "lost/authorise", Amount: 1})
+		}, "phantoms", "entries in the provider's ledger and no order"},
+		{"a parcel without an order", func(e *Evidence) { e.parcel("lost", tea, "booked") }, "phantoms", "a parcel and no order"},
+		{"a payment without an order", func(e *Evidence) { e.payment("lost", "authorising") }, "phantoms", "a payment and no order"},
+		{"a hold without an order", func(e *Evidence) {
+			e.stock("cup", "reserved", "lost", 1, Shelf{Available: 4, Reserved: 1, Holds: map[string]int{"order-lost": 1}})
+		}, "phantoms", "a hold on goods and no order"},
+		{"two orders under one key", func(e *Evidence) {
+			e.order("c", tea, placed, cancelling, cancelled)
+			for i := range e.Orders[len(e.Orders)-3:] {
+				e.Orders[len(e.Orders)-3+i].Value.Key = "run-a"
+			}
+		}, "once", "one order for the key, found 2 orders (run-a, order-a, order-c)"},
+		{"two charges for one order", func(e *Evidence) {
+			e.Provider = append(e.Provider, provider.Entry{Op: provider.OpAuthorise, Key: "order-a/authorise/2", Reference: "ref-2", Amount: 500, Currency: "EUR"})
+		}, "once money", "one authorisation, found 2 (order-a/authorise of 500, order-a/authorise/2 of 500)"},
+		{"a line reserved twice", func(e *Evidence) {
+			e.stock("tea", "reserved", "a", 2, Shelf{Available: 6, Reserved: 2, Shipped: 2, Holds: map[string]int{"order-a": 2}})
+		}, "once stock", "one reservation, found 2 reservations of 4 units together"},
+		{"more reserved than ordered", func(e *Evidence) {
+			for i := range e.Orders[:6] {
+				e.Orders[i].Value.Lines = []Line{{SKU: "tea", Quantity: 1}}
+			}
+			for i := range e.history().Ops {
+				if o := &e.history().Ops[i]; slices.Equal(o.Lines, tea) || slices.Equal(o.Answer, tea) {
+					o.Lines = []Line{{SKU: "tea", Quantity: 1}}
+					o.Answer = nil
+				}
+			}
+			for i := range e.Shipments {
+				e.Shipments[i].Value.Lines = []Line{{SKU: "tea", Quantity: 1}}
+			}
+		}, "once stock", "1 units reserved, as ordered, found 2"},
+		{"an update of the shelf is lost", func(e *Evidence) {
+			s := &e.Stock[5].Value.Shelf
+			s.Available, s.Shipped = 10, 0
+		}, "stock linear-stock", "8 available, 0 reserved for 0 orders, 2 shipped of 10 initial and 0 restocked after event 6 (released 1), found 10 available"},
+		{"another number at the start", func(e *Evidence) { e.Start["cup"] = 6 }, "stock linear-stock", "of 6 initial"},
+		{"below zero", func(e *Evidence) {
+			e.Start["cup"] = 0
+			for i, ev := range e.Stock {
+				if ev.Key == "cup" {
+					e.Stock[i].Value.Shelf.Initial -= 5
+					e.Stock[i].Value.Shelf.Available -= 5
+				}
+			}
+		}, "stock linear-stock", "none negative"},
+		{"goods of a cancelled order are kept", func(e *Evidence) {
+			e.Stock = e.Stock[:5]
+			e.history().Ops = e.history().Ops[:7]
+		}, "stock", "0 shipped, 0 held for the cancelled order, found 0 shipped, 1 held"},
+		{"a level on a page that never was", func(e *Evidence) { e.history().Ops[7].Available = units(9) }, "stock", "a page with 9 available; the ledger had 7 8 10"},
+		{"a level on a page before it was", func(e *Evidence) {
+			e.history().Ops[0].Available = units(7)
+			e.history().Ops[0].Return = at(1)
+		}, "stock", "a page with 7 available"},
+		{"a cancelled order is charged", func(e *Evidence) {
+			e.Provider[2].Declined = false
+			e.Provider = append(e.Provider, provider.Entry{Op: provider.OpCapture, Key: "order-b/capture", Reference: "ref-b", Amount: 500, Currency: "EUR"})
+		}, "money", "nothing captured for the cancelled order"},
+		{"money of a cancelled order is kept", func(e *Evidence) {
+			e.Provider[2].Declined = false
+		}, "money", "everything given back for the cancelled order, found 1 (order-b/authorise of 500) still held"},
+		{"a confirmed order is not charged", func(e *Evidence) { e.Provider = slices.Delete(e.Provider, 1, 2) }, "money", "500 EUR captured for the confirmed order, found 0 ()"},
+		{"a confirmed order is charged another amount", func(e *Evidence) { e.Provider[1].Amount = 50 }, "money", "order-a/capture of 50"},
+		{"a confirmed order is charged in another currency", func(e *Evidence) { e.Provider[1].Currency = "USD" }, "money", "500 EUR captured"},
+		{"payments believes what the provider does not say", func(e *Evidence) {
+			e.Payments = slices.Delete(e.Payments, 2, 3)
+			e.Payments[2].Seq, e.Payments[3].Seq = 3, 4
+		}, "money", "found authorised"},
+		{"a confirmed order has no parcel", func(e *Evidence) { e.Shipments = nil }, "parcels", "a parcel of 2 × tea, found none"},
+		{"a cancelled order has a parcel", func(e *Evidence) { e.parcel("b", cups, "booked") }, "parcels", "no parcel, or a cancelled one, found booked"},
+		{"an order is stuck", func(e *Evidence) { e.Orders = e.Orders[:9] }, "sagas", "confirmed or cancelled, found cancelling"},
+		{"another body under the key is sold", func(e *Evidence) {
+			o := &e.history().Ops[4]
+			o.Outcome, o.Status, o.OrderStatus, o.OrderID, o.Amount = load.OK, 201, confirmed, "order-a", 500
+		}, "durability keys linear-keys", "found 2 × tea under run-a"},
+		{"the order's own body is refused", func(e *Evidence) {
+			e.history().Ops[5] = place("a", tea, 7, 8, load.Fail, 422, "")
+		}, "keys linear-keys", "the order, for the body it was placed with, found the answer 422"},
+		{"another answer for the same key", func(e *Evidence) {
+			e.history().Ops[5].OrderID = "order-b"
+		}, "durability keys linear-keys", ""},
+		{"a revision is missing", func(e *Evidence) {
+			for i := 3; i < 6; i++ {
+				e.Orders[i].Value.Revision++
+			}
+		}, "events", "revision 4 as event 4 of the order, found 5"},
+		{"a step is skipped", func(e *Evidence) { e.Orders[4].Value.Status = dispatched }, "events", `a status that can follow "dispatched", found "dispatched"`},
+		{"an end that was not the end", func(e *Evidence) { e.Orders[3].Value.Status = confirmed }, "events", `a status that can follow "authorised", found "confirmed"`},
+		{"an order changes on its way", func(e *Evidence) { e.Orders[2].Value.Total.Amount = 1 }, "events", "a change at revision 3"},
+		{"an event vanished from a journal", func(e *Evidence) {
+			for i := range e.Stock[3:] {
+				e.Stock[3+i].Seq++
+			}
+		}, "events", "journal stock: expected event 4, found event 5 next"},
+		{"a payment goes back", func(e *Evidence) { e.payment("a", "authorised", "captured") }, "events", `a payment that goes on from "captured", found "authorised"`},
+		{"a parcel goes back", func(e *Evidence) { e.parcel("a", tea, "booked") }, "events", `a parcel that goes on from "shipped", found "booked"`},
+		{"an order is not found after it was acknowledged", func(e *Evidence) {
+			e.asked(get("a", nil, 11, 12, 404, ""))
+		}, "reads linear-status", "an order that was told to be confirmed to be so, or further, found unknown"},
+		{"a status goes back", func(e *Evidence) {
+			e.asked(get("a", tea, 11, 12, 200, pending))
+		}, "reads linear-status", "found pending"},
+		{"an order ends in two ways", func(e *Evidence) {
+			e.asked(get("a", tea, 11, 12, 200, cancelled))
+		}, "reads linear-status", "found cancelled"},
+		{"confirmed to one, cancelled to the other, at the same time", func(e *Evidence) {
+			e.history().Ops = e.history().Ops[1:3]
+			e.asked(get("a", tea, 1, 5, 200, cancelled))
+		}, "linear-status", "none for: place → 201 confirmed"},
+		{"read before anybody asked for it", func(e *Evidence) {
+			e.asked(get("a", tea, 0, 0.5, 200, pending))
+		}, "linear-status", "get → 200 pending"},
+		{"two orders for one key at the same time", func(e *Evidence) {
+			e.order("d", tea, placed, cancelling, cancelled)
+			for i := len(e.Orders) - 3; i < len(e.Orders); i++ {
+				e.Orders[i].Value.Key = "run-a"
+			}
+			o := place("a", tea, 1, 5, load.OK, 201, confirmed)
+			o.OrderID = "order-d"
+			e.asked(o)
+		}, "once keys linear-keys", ""},
+	} {
+		t.Run(tc.name, func(t *testing.T) {
+			e := evidence()
+			tc.spoil(e)
+			r := Run(*e)
+			var text strings.Builder
+			if err := r.WriteText(&text); err != nil {
+				t.Fatal(err)
+			}
+			if got := strings.Join(found(r), " "); got != tc.checks {
+				t.Errorf("found by %q, want %q\n%s", got, tc.checks, text.String())
+			}
+			if !strings.Contains(text.String(), tc.says) {
+				t.Errorf("the report does not say %q:\n%s", tc.says, text.String())
+			}
+		})
+	}
+}
+
+// TestUnknownOutcomes: what may or may not have happened is no violation either
+// way.
+func TestUnknownOutcomes(t *testing.T) {
+	for name, change := range map[string]func(*Evidence){
+		"it happened": func(e *Evidence) {
+			e.history().Ops[1] = place("a", tea, 1, 5, load.Info, 503, "")
+		},
+		"it did not":              func(e *Evidence) { e.asked(place("d", tea, 11, 12, load.Info, 0, "")) },
+		"it happens later":        func(e *Evidence) { e.history().Ops[1] = place("a", tea, 1, 1.1, load.Info, 0, "") },
+		"refused before an order": func(e *Evidence) { e.asked(place("d", tea, 11, 12, load.Fail, 409, "")) },
+		"read while it is placed": func(e *Evidence) { e.asked(get("a", tea, 2, 3, 200, pending), get("a", nil, 1, 3, 404, "")) },
+		"a limit says nothing":    func(e *Evidence) { e.asked(place("b", cups, 11, 12, load.Info, 429, "")) },
+		"an order too young to be judged": func(e *Evidence) {
+			e.Cut = 10
+			e.order("d", tea, placed, reserved)
+			e.stock("tea", "reserved", "d", 2, Shelf{Available: 6, Reserved: 2, Shipped: 2, Holds: map[string]int{"order-d": 2}})
+			e.asked(place("d", tea, 11, 12, load.Info, 0, ""))
+		},
+		"a step that fails and goes on": func(e *Evidence) {
+			for i := range e.Orders[6:] {
+				e.Orders[6+i].Seq++
+			}
+			again := e.Orders[1]
+			again.Value.Failures = 1
+			for i := 2; i < 6; i++ {
+				e.Orders[i].Seq++
+				e.Orders[i].Value.Revision++
+			}
+			again.Seq++
+			again.Value.Revision++
+			e.Orders = slices.Insert(e.Orders, 2, again)
+		},
+	} {
+		t.Run(name, func(t *testing.T) {
+			e := evidence()
+			change(e)
+			if r := Run(*e); !r.Held() {
+				_ = r.WriteText(t.Output())
+				t.Error("violated")
+			}
+		})
+	}
+}
+
+func TestWithoutHistory(t *testing.T) {
+	e := evidence()
+	e.Histories = nil
+	r := Run(*e)
+	if !r.Held() {
+		t.Errorf("violations in %v", found(r))
+	}
+	for _, c := range r.Checks {
+		needs := slices.Contains([]string{"durability", "keys", "reads", "linear-status", "linear-keys"}, c.Name)
+		if needs != (c.Checked == 0) || needs && c.Skipped == "" {
+			t.Errorf("%s: %d checked, skipped %q", c.Name, c.Checked, c.Skipped)
+		}
+	}
+}
+
+func TestHistoryThatBreaksOff(t *testing.T) {
+	e := evidence()
+	e.history().Whole = false
+	e.order("x", tea, placed, cancelling, cancelled) // asked for when nobody wrote any more
+	r := Run(*e)
+	if !r.Held() {
+		t.Errorf("violations in %v", found(r))
+	}
+	if i := slices.IndexFunc(r.Checks, func(c Check) bool { return c.Name == "phantoms" }); !strings.Contains(r.Checks[i].Skipped, "1 histories end in the middle") {
+		t.Errorf("phantoms says %q", r.Checks[i].Skipped)
+	}
+}
+
+// TestReportIsTheDocumentedJSON: what scripts read.
+func TestReportIsTheDocumentedJSON(t *testing.T) {
+	e := evidence()
+	e.Provider[1].Amount = 50
+	data, err := json.Marshal(Run(*e))
+	if err != nil {
+		t.Fatal(err)
+	}
+	var r struct {
+		Violations, Orders int
+		Checks             []map[string]json.RawMessage
+	}
+	if err := json.Unmarshal(data, &r); err != nil || r.Violations != 1 || r.Orders != 2 {
+		t.Fatalf("%v %+v", err, r)
+	}
+	for _, c := range r.Checks {
+		for _, field := range []string{"name", "checked", "violations"} {
+			if _, ok := c[field]; !ok {
+				t.Errorf("a check without %s: %v", field, slices.Collect(maps.Keys(c)))
+			}
+		}
+		if string(c["name"]) == `"money"` {
+			want := `[{"keys":["order-a","run-a"],"trace_id":"trace-a","expected":"500 EUR captured for the confirmed order","found":"1 (order-a/capture of 50)"}]`
+			if got := string(c["violations"]); got != want {
+				t.Errorf("violations are %s, want %s", got, want)
+			}
+		}
+	}
+}
+
+// TestLongReportsAreCut: a person gets the first of many violations of a check.
+func TestLongReportsAreCut(t *testing.T) {
+	e := evidence()
+	for i := range 50 {
+		e.asked(place(fmt.Sprint("lost-", i), tea, 11, 12, load.OK, 201, confirmed))
+	}
+	var text strings.Builder
+	if err := Run(*e).WriteText(&text); err != nil || !strings.Contains(text.String(), "durability: and 30 more") {
+		t.Errorf("%v\n%s", err, text.String())
+	}
+}
