@@ -58,6 +58,10 @@ test-faults: build bin/consul ## a paused, a slow and a half-failing instance, s
 test-lost: build bin/consul ## nothing is lost: everything killed at random for five minutes under 175 requests/s, then the audit; twice
 	KITMESH_TEST_LOST=$${KITMESH_TEST_LOST:-5m} $(GO) test -count=1 -timeout 60m -v -run TestNothingLost ./cmd/internal/meshtest
 
+.PHONY: test-overload
+test-overload: build bin/consul ## three times as many customers as the shop can serve; needs a quiet machine
+	KITMESH_TEST_OVERLOAD=1 $(GO) test -count=1 -timeout 10m -v -run TestOverload ./cmd/internal/meshtest
+
 .PHONY: test-browser
 test-browser: build bin/consul ## the trace page in Chromium, and Zipkin clients of other languages (Node 20, Chromium)
 	cd test/browser && npm ci --no-audit --no-fund && npm test
