@@ -136,7 +136,10 @@ var errShed = &fault.Error{
 
 // Middleware bounds the named method together with all others. What it refuses
 // ends with fault.Overloaded and a RetryAfter. A nil Shed bounds nothing.
-func (s *Shed) Middleware(method string) endpoint.Middleware {
+func (s *Shed) Middleware(method string) endpoint.Middleware { return s.middleware(method, false) }
+
+// middleware heeds Incomplete where the method assembles its answers.
+func (s *Shed) middleware(method string, assembles bool) endpoint.Middleware {
 	if s == nil {
 		return through
 	}
@@ -148,7 +151,18 @@ func (s *Shed) Middleware(method string) endpoint.Middleware {
 				return nil, err
 			}
 			err = errPanicked
-			defer func() { pass.Done(err) }()
+			if assembles {
+				mind := &mindContext{Context: ctx}
+				ctx = mind
+				defer func() {
+					if mind.shed.Load() {
+						s.gradient.incomplete.Add(1)
+					}
+					pass.Done(err)
+				}()
+			} else {
+				defer func() { pass.Done(err) }()
+			}
 			response, err = next(ctx, request)
 			return response, err
 		}

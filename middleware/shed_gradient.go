@@ -36,6 +36,8 @@ import (
 //   - While a window shows no waiting at all, the queue is twice the limit: it
 //     grows by 40 % per window, or a sudden crowd would be refused for a minute by
 //     an instance with nothing to do.
+//   - Answers that lack a part because another service shed it count as well
+//     (Incomplete): g is at most their complement.
 //   - 5 ms of waiting are never an overload: 1.5 × long becomes long + 5 ms where
 //     that is more. A read of 1 ms meets a pause of the collector or a
 //     neighbour's burst all the time.
@@ -54,14 +56,15 @@ type gradient struct {
 	closing atomic.Bool // somebody ends a window
 
 	// The window under way.
-	samples atomic.Int64
-	want    atomic.Int64 // samples
-	earnest atomic.Int64 // it does not end before
-	latest  atomic.Int64 // it ends at the first request after
-	since   atomic.Int64 // requests that began before do not count
-	around  atomic.Int64 // nor those with more in flight around them
-	peak    atomic.Int64 // in flight
-	full    atomic.Int64 // 1 + the highest rank that was refused; 0: nobody was
+	samples    atomic.Int64
+	want       atomic.Int64 // samples
+	earnest    atomic.Int64 // it does not end before
+	latest     atomic.Int64 // it ends at the first request after
+	since      atomic.Int64 // requests that began before do not count
+	around     atomic.Int64 // nor those with more in flight around them
+	peak       atomic.Int64 // in flight
+	incomplete atomic.Int64 // requests
+	full       atomic.Int64 // 1 + the highest rank that was refused; 0: nobody was
 
 	// Only whoever holds closing.
 	nextProbe time.Duration
@@ -227,6 +230,7 @@ func (g *gradient) open(now time.Duration, short float64) {
 	g.want.Store(windowMin)
 	g.peak.Store(0)
 	g.full.Store(0)
+	g.incomplete.Store(0)
 	g.earnest.Store(int64(now + min(took, windowMost)))
 	g.latest.Store(int64(now + windowMost))
 }
@@ -304,10 +308,11 @@ func (g *gradient) relearn(idle bool) {
 // next is the formula.
 func (g *gradient) next(limit float64, w window) float64 {
 	q := float64(queue)
-	if w.short-w.long <= bare*(w.fair-w.long) {
+	incomplete := float64(g.incomplete.Load()) / w.n
+	if incomplete == 0 && w.short-w.long <= bare*(w.fair-w.long) {
 		q = max(queue, 2*limit)
 	}
-	slope := min(max(w.fair/w.short, .5), 1)
+	slope := min(max(min(w.fair/w.short, 1-incomplete), .5), 1)
 	limit = (1-smoothing)*limit + smoothing*(slope*limit+q)
 	return min(max(limit, floor), g.most)
 }

@@ -14,16 +14,17 @@ import (
 // ServerRing is what surrounds every method that an instance serves. Parts
 // that are nil or zero are left out.
 type ServerRing struct {
-	Tracer   *zipkin.Tracer
-	Sampler  zipkin.Sampler // of traces that begin here; nil: the Tracer's own
-	Metrics  *Metrics
-	Logger   *slog.Logger
-	Limit    endpoint.Middleware // one Limit, shared by all methods
-	Priority map[string]Priority // of methods, where requests enter the mesh; the others inherit
-	Shed     *Shed               // one for all methods
-	Deadline time.Duration       // for calls without one, and the longest allowed
-	Faults   *Faults
-	Work     endpoint.Middleware // one Work, shared by all methods
+	Tracer    *zipkin.Tracer
+	Sampler   zipkin.Sampler // of traces that begin here; nil: the Tracer's own
+	Metrics   *Metrics
+	Logger    *slog.Logger
+	Limit     endpoint.Middleware // one Limit, shared by all methods
+	Priority  map[string]Priority // of methods, where requests enter the mesh; the others inherit
+	Shed      *Shed               // one for all methods
+	Assembles bool                // the service notes answers without a part that others shed (Incomplete)
+	Deadline  time.Duration       // for calls without one, and the longest allowed
+	Faults    *Faults
+	Work      endpoint.Middleware // one Work, shared by all methods
 }
 
 // Wrap puts the ring around the endpoint of a method. It is an
@@ -57,7 +58,7 @@ func (r ServerRing) Wrap(method string, e endpoint.Endpoint) endpoint.Endpoint {
 		Recover,
 		r.Limit,
 		priority,
-		r.Shed.Middleware(method),
+		r.Shed.middleware(method, r.Assembles),
 		Deadline(r.Deadline),
 		faults,
 		r.Work,

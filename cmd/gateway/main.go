@@ -8,6 +8,7 @@ import (
 	"github.com/kitmesh/kitmesh/cmd/internal/app"
 	endpoints "github.com/kitmesh/kitmesh/endpoints/gateway"
 	"github.com/kitmesh/kitmesh/middleware"
+	"github.com/kitmesh/kitmesh/services/fault"
 	"github.com/kitmesh/kitmesh/services/gateway"
 	catalogtransport "github.com/kitmesh/kitmesh/transports/catalog"
 	transport "github.com/kitmesh/kitmesh/transports/gateway"
@@ -30,9 +31,12 @@ func main() {
 		}, gateway.Options{
 			Missed: func(ctx context.Context, part string, err error) {
 				a.Logger.DebugContext(ctx, "page without "+part, "error", err)
+				if fault.CodeOf(err) == fault.Overloaded {
+					middleware.Incomplete(ctx)
+				}
 			},
 		})
-		set := endpoints.New(service, a.Server(app.Orders("gateway.PlaceOrder", "gateway.GetOrder")))
+		set := endpoints.New(service, a.Server(app.Orders("gateway.PlaceOrder", "gateway.GetOrder"), app.Assembles))
 		a.HTTP(transport.NewHandler(set, a.Tracer, rest.WithLogger(a.Logger)))
 		stream := middleware.NewHystrixStream()
 		a.AdminStream("GET /hystrix.stream", stream, stream.Close)

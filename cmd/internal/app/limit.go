@@ -21,6 +21,10 @@ func Orders(methods ...string) ServerOption {
 	}
 }
 
+// Assembles is for a service that answers without the parts that others shed,
+// and says so (middleware.Incomplete).
+func Assembles(r *middleware.ServerRing) { r.Assembles = true }
+
 // limit makes what sheds load, unless nothing shall be.
 func (a *App) limit() {
 	most := a.Config.MaxConcurrency
