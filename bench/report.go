@@ -87,7 +87,7 @@ microseconds, taken at different times, should not be.
 | raw gRPC | the generated stub, round robin over one channel, gRPC as it comes. It is every other row's measure, also that of rows whose servers wear a ring: its own servers never do |
 | raw gRPC with kitmesh's windows | the same with the fixed flow-control windows of [ADR 0011](adr/0011-fixed-windows.md): what kitmesh's connections gain before any ring. Servers without a ring keep gRPC's own |
 | kitmesh, client ring | snapshot discovery, choice of two by latency and calls in flight, ejection, gobreaker per instance, retry budget, deadline, Prometheus metrics, Zipkin tracing |
-| kitmesh, both rings | the same to servers with the ring of every service: tracing, metrics, log, recover, limit, deadline, fault injection |
+| kitmesh, both rings | the same to servers with the ring of every service: tracing, metrics, log, recover, rate limit, adaptive concurrency limit, deadline, fault injection |
 | stock go-kit | kitgrpc client, gobreaker, rate limiter, Zipkin, round robin, Retry; for both rings also kitgrpc server, limiter, Zipkin. No metrics |
 | Kratos | its gRPC client with discovery, recovery, tracing, metrics, breaker and its default balancer (p2c) |
 | go-zero | zrpc client with its default interceptors (trace, duration, Prometheus, breaker, timeout) and p2c_ewma |

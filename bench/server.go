@@ -145,7 +145,7 @@ func kitmeshServer(zipkin string, open *closers, opts []grpc.ServerOption) (*grp
 		Tracer: tracer, Metrics: middleware.NewMetrics(prometheus.NewRegistry()),
 		Logger:   slog.New(slog.NewTextHandler(os.Stderr, nil)),
 		Deadline: 15 * time.Second, Faults: &middleware.Faults{},
-		Limit: middleware.Limit(1e9, 1e9),
+		Limit: middleware.Limit(1e9, 1e9), Shed: middleware.NewShed(middleware.ShedSettings{}),
 	}
 	s := grpc.NewServer(append(append(opts, target.ServerOptions()...),
 		grpc.UnaryInterceptor(middleware.ExtractB3()),

@@ -22,14 +22,14 @@ func Log(logger *slog.Logger, method string) endpoint.Middleware {
 	logger = logger.With(slog.String("method", method))
 	return func(next endpoint.Endpoint) endpoint.Endpoint {
 		return func(ctx context.Context, request any) (any, error) {
-			begin := time.Now()
+			begin := clock()
 			response, err := next(ctx, request)
 			level := slog.LevelDebug
 			if fault.Failure(err) {
 				level = slog.LevelWarn
 			}
 			if logger.Enabled(ctx, level) {
-				logger.LogAttrs(ctx, level, "request", attrs(err, time.Since(begin))...)
+				logger.LogAttrs(ctx, level, "request", attrs(err, clock()-begin)...)
 			}
 			return response, err
 		}

@@ -68,6 +68,12 @@ func register[C prometheus.Collector](r prometheus.Registerer, c C) C {
 	return c
 }
 
+// started is where clock begins.
+var started = time.Now()
+
+// clock is half the price of time.Now, which reads the date, too.
+func clock() time.Duration { return time.Since(started) }
+
 // outcomes are the counters of one method, one for each code.
 type outcomes struct {
 	ok    prometheus.Counter
@@ -105,12 +111,12 @@ func (m *Metrics) Server(method string) endpoint.Middleware {
 	inFlight := m.serverInFlight.WithLabelValues(method)
 	return func(next endpoint.Endpoint) endpoint.Endpoint {
 		return func(ctx context.Context, request any) (response any, err error) {
-			begin := time.Now()
+			begin := clock()
 			inFlight.Inc()
 			err = errPanicked
 			defer func() {
 				inFlight.Dec()
-				seconds.Observe(time.Since(begin).Seconds())
+				seconds.Observe((clock() - begin).Seconds())
 				requests.count(err)
 			}()
 			response, err = next(ctx, request)
@@ -126,10 +132,10 @@ func (m *Metrics) Client(target, method string) endpoint.Middleware {
 	seconds := m.clientSeconds.WithLabelValues(target, method)
 	return func(next endpoint.Endpoint) endpoint.Endpoint {
 		return func(ctx context.Context, request any) (response any, err error) {
-			begin := time.Now()
+			begin := clock()
 			err = errPanicked
 			defer func() {
-				seconds.Observe(time.Since(begin).Seconds())
+				seconds.Observe((clock() - begin).Seconds())
 				requests.count(err)
 			}()
 			response, err = next(ctx, request)

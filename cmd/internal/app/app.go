@@ -48,6 +48,7 @@ type App struct {
 	mesh     *mesh.Mesh
 	stock    *stock.Stack // takes the mesh's place with --stack stock, else nil
 	faults   middleware.Faults
+	sampler  zipkin.Sampler   // of traces that begin here
 	shed     *middleware.Shed // nil: nothing is shed
 	admin    *telemetry.Admin
 
@@ -149,8 +150,15 @@ func (a *App) trace() error {
 		}
 		a.OnClose(func() { _ = spans.Close() })
 	}
+	sampling := telemetry.Sampling{Share: a.Config.Sample}
+	if spans == nil {
+		sampling.Share = 0
+	}
 	var err error
-	a.Tracer, err = telemetry.NewTracer(a.Config.Service, a.Config.ID, a.advertised, spans, telemetry.Sampling{Share: a.Config.Sample})
+	if a.sampler, err = telemetry.NewSampler(sampling); err != nil {
+		return err
+	}
+	a.Tracer, err = telemetry.NewTracer(a.Config.Service, a.Config.ID, a.advertised, spans, sampling)
 	return err
 }
 
@@ -177,7 +185,7 @@ func (a *App) Server(opts ...ServerOption) endpoints.Wrapper {
 		return a.stock.Server
 	}
 	ring := middleware.ServerRing{
-		Tracer: a.Tracer, Metrics: a.Metrics, Logger: a.Logger,
+		Tracer: a.Tracer, Sampler: a.sampler, Metrics: a.Metrics, Logger: a.Logger,
 		Deadline: maxDeadline, Faults: &a.faults,
 		Limit: middleware.Limit(a.Config.RateLimit, max(1, int(a.Config.RateLimit))),
 		Shed:  a.shed,

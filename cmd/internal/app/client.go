@@ -26,7 +26,7 @@ func (a *App) Client(service string, opts ...ClientOption) rpc.Dialer {
 	if a.stock != nil {
 		return a.stock.Client(service) // its ring has no place for options
 	}
-	ring := middleware.ClientRing{Target: service, Metrics: a.Metrics, Deadline: callDeadline}
+	ring := middleware.ClientRing{Target: service, Sampler: a.sampler, Metrics: a.Metrics, Deadline: callDeadline}
 	for _, set := range opts {
 		set(&ring)
 	}
