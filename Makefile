@@ -62,6 +62,10 @@ test-lost: build bin/consul ## nothing is lost: everything killed at random for 
 test-overload: build bin/consul ## three times as many customers as the shop can serve; needs a quiet machine
 	KITMESH_TEST_OVERLOAD=1 $(GO) test -count=1 -timeout 10m -v -run TestOverload ./cmd/internal/meshtest
 
+.PHONY: test-audit
+test-audit: build bin/consul ## check the checker: the audit finds each of six deliberate bugs, in one process and in a mesh under kills (KITMESH_AUDIT_RUNS=20 times)
+	KITMESH_TEST_AUDIT=1 $(GO) test -count=1 -timeout 180m -v ./cmd/internal/audittest
+
 .PHONY: test-browser
 test-browser: build bin/consul ## the trace page in Chromium, and Zipkin clients of other languages (Node 20, Chromium)
 	cd test/browser && npm ci --no-audit --no-fund && npm test

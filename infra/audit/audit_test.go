@@ -42,21 +42,19 @@ func evidence() *Evidence {
 	}
 	e.parcel("a", tea, "booked", "shipped")
 	e.Histories = []load.History{{Whole: true, Ops: []load.Operation{
-		{Op: "product", SKU: "tea", Available: units(10), Call: at(0), Return: at(0.1), Outcome: load.OK},
+		{Op: "product", SKU: "tea", Available: new(10), Call: at(0), Return: at(0.1), Outcome: load.OK},
 		place("a", tea, 1, 5, load.OK, 201, confirmed),
 		place("b", cups, 2, 6, load.Fail, 402, ""),
 		place("c", tea, 2, 2.1, load.Fail, 400, ""),
 		place("a", cups, 7, 8, load.Fail, 422, ""),
 		place("a", tea, 7, 8, load.OK, 201, confirmed),
 		get("a", tea, 9, 10, 200, confirmed),
-		{Op: "product", SKU: "tea", Available: units(8), Call: at(9), Return: at(10), Outcome: load.OK},
+		{Op: "product", SKU: "tea", Available: new(8), Call: at(9), Return: at(10), Outcome: load.OK},
 	}}}
 	return e
 }
 
 func at(n float64) int64 { return clock(n).UnixNano() }
-
-func units(n int) *int { return &n }
 
 func (e *Evidence) order(name string, lines []Line, statuses ...string) {
 	for i, status := range statuses {
@@ -215,9 +213,9 @@ func TestViolations(t *testing.T) {
 			e.Stock = e.Stock[:5]
 			e.history().Ops = e.history().Ops[:7]
 		}, "stock", "0 shipped, 0 held for the cancelled order, found 0 shipped, 1 held"},
-		{"a level on a page that never was", func(e *Evidence) { e.history().Ops[7].Available = units(9) }, "stock", "a page with 9 available; the ledger had 7 8 10"},
+		{"a level on a page that never was", func(e *Evidence) { e.history().Ops[7].Available = new(9) }, "stock", "a page with 9 available; the ledger had 7 8 10"},
 		{"a level on a page before it was", func(e *Evidence) {
-			e.history().Ops[0].Available = units(7)
+			e.history().Ops[0].Available = new(7)
 			e.history().Ops[0].Return = at(1)
 		}, "stock", "a page with 7 available"},
 		{"a cancelled order is charged", func(e *Evidence) {
