@@ -6,6 +6,7 @@ import (
 	"encoding/json"
 	"fmt"
 	"io"
+	"maps"
 	"net/http"
 	"slices"
 	"strings"
@@ -138,9 +139,7 @@ func flatten(prefix string, settings map[string]any) map[string]string {
 	out := map[string]string{}
 	for name, value := range settings {
 		if inner, ok := value.(map[string]any); ok {
-			for k, v := range flatten(prefix+name+".", inner) {
-				out[k] = v
-			}
+			maps.Copy(out, flatten(prefix+name+".", inner))
 			continue
 		}
 		out[prefix+name] = fmt.Sprint(value)

@@ -127,7 +127,7 @@ func (p *pool) survey(now time.Duration) survey {
 // The peak EWMA is no measure for it: the zone that gets the calls sees the
 // rare slow answers. It comes before the peak EWMA, whose clock it uses. Of two answers at the same instant one may be lost.
 func (m *Member) average(now, rtt time.Duration) {
-	if m.target.opts.Balance.Zone == "" {
+	if m.target.set.Load().zones == nil {
 		return
 	}
 	mean := math.Float64frombits(m.mean.Load())
