@@ -5,7 +5,6 @@ import (
 	"encoding/json"
 	"net/http"
 	"net/http/httptest"
-	"runtime"
 	"strings"
 	"sync"
 	"sync/atomic"
@@ -314,32 +313,6 @@ func TestShedConcurrency(t *testing.T) {
 	}
 	if l := shed.Report().Limit; l < floor || l > 1000 {
 		t.Errorf("limit %v", l)
-	}
-}
-
-// However many come at the same moment, no more are inside than there is room for.
-func TestShedBound(t *testing.T) {
-	shed := NewShed(ShedSettings{Fixed: 1})
-	shed.caps[Normal.rank()].Store(1)
-	var inside, most atomic.Int64
-	e := shed.Middleware("a.B")(func(context.Context, any) (any, error) {
-		n := inside.Add(1)
-		defer inside.Add(-1)
-		for was := most.Load(); n > was && !most.CompareAndSwap(was, n); was = most.Load() {
-		}
-		return nil, nil
-	})
-	var all sync.WaitGroup
-	for range max(2, runtime.GOMAXPROCS(0)) {
-		all.Go(func() {
-			for range 200_000 {
-				_, _ = e(context.Background(), nil)
-			}
-		})
-	}
-	all.Wait()
-	if n := most.Load(); n > 1 {
-		t.Errorf("%d at once", n)
 	}
 }
 
