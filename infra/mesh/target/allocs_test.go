@@ -2,6 +2,7 @@ package target_test
 
 import (
 	"context"
+	"slices"
 	"testing"
 	"time"
 
@@ -12,6 +13,8 @@ import (
 	"github.com/prometheus/client_golang/prometheus"
 	"google.golang.org/grpc"
 
+	"github.com/kitmesh/kitmesh/infra/mesh/discovery"
+	"github.com/kitmesh/kitmesh/infra/mesh/internal/servertest"
 	"github.com/kitmesh/kitmesh/infra/mesh/target"
 	"github.com/kitmesh/kitmesh/middleware"
 )
@@ -37,7 +40,9 @@ func TestRingAllocations(t *testing.T) {
 		"within one, sampled":      {tracer, in(true), 21},
 	} {
 		t.Run(name, func(t *testing.T) {
-			x := of(t, 3, target.Options{Tracer: tt.tracer, Metrics: target.NewMetrics(prometheus.NewRegistry())})
+			// Connections that stand: one that is tried again and again allocates too.
+			well := discovery.NewStatic(at(servertest.Serve(t, "127.0.0.1:0"), servertest.Serve(t, "127.0.0.1:0"))...)
+			x := of(t, 0, target.Options{Source: well, Tracer: tt.tracer, Metrics: target.NewMetrics(prometheus.NewRegistry())})
 			ring := middleware.ClientRing{
 				Target: "x", Sampler: zipkin.NeverSample,
 				Metrics: middleware.NewMetrics(prometheus.NewRegistry()), Deadline: time.Minute,
@@ -45,6 +50,10 @@ func TestRingAllocations(t *testing.T) {
 			e := ring.Call("x.M", x.Endpoint("x.M", sendsNothing(tt.tracer != nil)))
 			ctx, cancel := context.WithTimeout(tt.ctx, 10*time.Second)
 			defer cancel()
+			await(t, "two connections", func() bool {
+				_, _ = e(ctx, nil)
+				return !slices.ContainsFunc(x.Report().Members, func(m target.MemberReport) bool { return m.State != "ready" })
+			})
 			got := testing.AllocsPerRun(1000, func() {
 				if _, err := e(ctx, nil); err != nil {
 					t.Fatal(err)
