@@ -1,6 +1,10 @@
 package target
 
 import (
+	"fmt"
+	"math"
+	"sync"
+	"sync/atomic"
 	"testing"
 	"testing/synctest"
 	"time"
@@ -38,40 +42,104 @@ func TestBudgetExample(t *testing.T) {
 	})
 }
 
-// In any 10 s the retries stay below the share of the calls plus the floor.
+// spell is a time without a change of the load: calls, then wanted retries, then
+// a pause of any length, so that everything also falls on the edges of seconds.
+type spell struct{ Calls, Wanted, Millis int }
+
+var spells = rapid.SliceOfN(rapid.Custom(func(rt *rapid.T) spell {
+	return spell{
+		rapid.IntRange(0, 300).Draw(rt, "calls"),
+		rapid.IntRange(0, 200).Draw(rt, "wanted"),
+		rapid.OneOf(rapid.IntRange(0, 3000), rapid.Just(1000), rapid.Just(999), rapid.Just(10000), rapid.Just(11000)).Draw(rt, "ms"),
+	}
+}), 1, 80)
+
+// happened is what a budget saw at a time.
+type happened struct {
+	at             time.Duration
+	calls, retries int
+}
+
+// between sums up what happened from a time on and before another.
+func between(log []happened, from, to time.Duration) (calls, retries int) {
+	for _, h := range log {
+		if h.at >= from && h.at < to {
+			calls, retries = calls+h.calls, retries+h.retries
+		}
+	}
+	return calls, retries
+}
+
+// Whenever a retry is granted: those of the 10 s before it are at most the share
+// of the calls of the 20 s before it (older retries are paid by older calls)
+// plus the floor. And none is refused while they are below the share of the
+// last 9 s, which is what is left of a window of whole seconds.
 func TestBudgetProperty(t *testing.T) {
 	rapid.Check(t, func(rt *rapid.T) {
-		synctest.Test(t, func(*testing.T) {
-			const ratio, floor = 0.2, 5.0
-			b := newBudget(ratio, floor)
-			var calls, retries [60]int
-			for second := range 60 {
-				calls[second] = rapid.IntRange(0, 300).Draw(rt, "calls")
-				for range calls[second] {
+		ratio := rapid.SampledFrom([]float64{0, 0.1, 0.2, 1}).Draw(rt, "ratio")
+		floor := rapid.SampledFrom([]float64{0, 0.5, 10}).Draw(rt, "floor")
+		life, broken := spells.Draw(rt, "life"), ""
+		synctest.Test(t, func(*testing.T) { // a failure in here would end the test, not the try
+			b, start := newBudget(ratio, floor), time.Now()
+			var log []happened
+			for _, s := range life {
+				now := happened{at: time.Since(start), calls: s.Calls}
+				for range s.Calls {
 					b.call()
 				}
-				for range rapid.IntRange(0, 200).Draw(rt, "wanted") {
+				before := b.left()
+				for range s.Wanted {
 					if b.retry() {
-						retries[second]++
+						now.retries++
 					}
 				}
-				time.Sleep(time.Second)
-			}
-			for end := budgetWindow; end <= 60; end++ {
-				c, r := 0, 0
-				for s := end - budgetWindow; s < end; s++ {
-					c, r = c+calls[s], r+retries[s]
+				log = append(log, now)
+				const window = budgetWindow * time.Second
+				long, _ := between(log, now.at-2*window, now.at+1)
+				_, retries := between(log, now.at-window+time.Second, now.at+1)
+				if most := ratio*float64(long) + floor*budgetWindow; now.retries > 0 && float64(retries) > most+1e-6 {
+					broken = fmt.Sprintf("at %v: %d retries of %d calls, want at most %v", now.at, retries, long, most)
 				}
-				// What the oldest seconds withdrew was covered by calls before the
-				// window: those deposits are the slack.
-				before := 0
-				for s := max(0, end-2*budgetWindow); s < end-budgetWindow; s++ {
-					before += calls[s]
+				if want := int(min(float64(s.Wanted), math.Floor(before+1e-9))); now.retries != want {
+					broken = fmt.Sprintf("at %v: %v left, %d wanted, %d granted", now.at, before, s.Wanted, now.retries)
 				}
-				if most := ratio*float64(c+before) + floor*budgetWindow; float64(r) > most {
-					rt.Fatalf("seconds %d to %d: %d retries of %d calls, want at most %.0f", end-budgetWindow, end, r, c, most)
+				recent, _ := between(log, now.at-window+time.Second, now.at+1)
+				_, old := between(log, now.at-window-time.Second, now.at+1)
+				if least := ratio*float64(recent) + floor*budgetWindow - float64(old); now.retries < s.Wanted && least >= 1 {
+					broken = fmt.Sprintf("at %v: refused with %v to spare", now.at, least)
 				}
+				time.Sleep(time.Duration(s.Millis) * time.Millisecond)
 			}
 		})
+		if broken != "" {
+			rt.Fatal(broken)
+		}
+	})
+}
+
+// Callers that withdraw at the same time get no more than one after another.
+func TestBudgetConcurrent(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		b := newBudget(0.2, 10)
+		var granted atomic.Int64
+		var all sync.WaitGroup
+		for range 8 {
+			all.Go(func() {
+				for range 1000 {
+					b.call()
+				}
+			})
+		}
+		all.Wait()
+		for range 8 {
+			all.Go(func() { granted.Add(int64(spend(b))) })
+		}
+		all.Wait()
+		if granted.Load() > 1700 || b.left() < 0 {
+			t.Errorf("%d retries of 8,000 calls, want at most 1,700", granted.Load())
+		}
+		if left := granted.Load() + int64(spend(b)); left != 1700 {
+			t.Errorf("%d retries in all, want 1,700: none is lost", left)
+		}
 	})
 }

@@ -27,6 +27,25 @@ func ejected(x *target.Target) map[string]string {
 	return out
 }
 
+// reasons are the ejections by their reason.
+func reasons(t *testing.T, r *prometheus.Registry) map[string]float64 {
+	families, err := r.Gather()
+	if err != nil {
+		t.Error(err)
+	}
+	why := map[string]float64{}
+	for _, f := range families {
+		for _, m := range f.GetMetric() {
+			for _, label := range m.GetLabel() {
+				if f.GetName() == "kitmesh_ejections_total" && label.GetName() == "reason" {
+					why[label.GetValue()] += m.GetCounter().GetValue()
+				}
+			}
+		}
+	}
+	return why
+}
+
 // watched runs f and returns when each instance was first seen out of rotation.
 func watched(t *testing.T, f *fleet, rate int, d time.Duration) map[string]time.Duration {
 	begin, first := time.Now(), map[string]time.Duration{}
@@ -70,6 +89,12 @@ func TestHalfFailingIsEjected(t *testing.T) {
 					first["x-1"]-sick, sum(t, registry, "kitmesh_ejections_total"), 100*share, failed, len(f.calls), tries)
 				if margin < 0 {
 					return
+				}
+				if why := reasons(t, registry); why["rate"] == 0 || why["stall"] > 0 {
+					t.Errorf("ejections for %v, want some for the rate", why)
+				}
+				if n := sum(t, registry, "kitmesh_ejected_instances"); int(n) != len(ejected(f.x)) {
+					t.Errorf("kitmesh_ejected_instances is %v, the report shows %v", n, ejected(f.x))
 				}
 				if at := first["x-1"] - sick; at <= 0 || at > time.Second || len(first) > 1 {
 					t.Errorf("out since %v, want x-1 only, within a second", first)
