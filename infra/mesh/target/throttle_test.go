@@ -95,8 +95,8 @@ func TestOverload(t *testing.T) {
 			if name == "blind retries" {
 				c.code = fault.Unavailable
 			}
-			c.load(t, middleware.Normal, 3600, 5*time.Second)
-			goodput[name], tries[name] = float64(len(c.good))/5, float64(c.tries)/5
+			c.load(t, middleware.Normal, 3600, 3*time.Second)
+			goodput[name], tries[name] = float64(len(c.good))/3, float64(c.tries)/3
 			t.Logf("%-14s %4.0f of 1200 per second, %5.0f tries", name, goodput[name], tries[name])
 		})
 	}
