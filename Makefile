@@ -83,6 +83,11 @@ fuzz: ## every fuzz target for a few seconds (FUZZTIME=5s)
 bench: ## kitmesh beside raw gRPC, go-kit, Kratos and go-zero in one run, as ratios
 	cd bench && $(GO) run .
 
+.PHONY: simulate
+simulate: ## 10,000 callers of 1,000 instances through failures, into docs/simulation.md (SIZE=1 SEED=1)
+	$(GO) test -count=1 -timeout 3h -parallel 2 -v -run '^TestSimulate$$' ./infra/mesh/target \
+		-args -simulate $(CURDIR)/docs/simulation.md -size $${SIZE:-1} -seed $${SEED:-1}
+
 .PHONY: images
 images: ## the image of the shop, with a container registry in reach
 	docker compose build

@@ -2,6 +2,7 @@ package target
 
 import (
 	"context"
+	"fmt"
 	"slices"
 	"time"
 
@@ -13,18 +14,18 @@ import (
 type simMesh struct {
 	world  *simWorld
 	zone   int
-	subset []*simServer // the part of the instances that it knows
 	target *Target
 	flying []*simCall
 	rounds bool // the sweeper is not at rest
 }
 
-func newSimMesh(w *simWorld, zone int) *simMesh {
-	m := &simMesh{world: w, zone: zone, subset: w.subset()}
+func newSimMesh(w *simWorld, i int) *simMesh {
+	m := &simMesh{world: w, zone: i % simZones}
 	m.target = assemble(Options{
 		Service: "x",
-		Source:  simSource{m.snapshot()},
+		Source:  simSource{w.registry},
 		Retry:   Retry{TryShare: 0.5}, // as the services of the shop have it
+		Balance: Balance{Subset: w.scale.subset, Caller: fmt.Sprint("caller-", i), Zone: simZone(m.zone)},
 		Rand:    w.clock.Uint64,
 	})
 	m.target.sweeping.Store(true) // its sweeper is ours
@@ -155,14 +156,4 @@ func (m *simMesh) round() {
 }
 
 // learn is told by the registry who is there.
-func (m *simMesh) learn([]*simServer) { m.target.apply(m.snapshot()) }
-
-func (m *simMesh) snapshot() *discovery.Snapshot {
-	s := &discovery.Snapshot{Ready: true}
-	for _, server := range m.subset {
-		if server.listed {
-			s.Instances = append(s.Instances, server.instance)
-		}
-	}
-	return s
-}
+func (m *simMesh) learn() { m.target.apply(m.world.registry) }

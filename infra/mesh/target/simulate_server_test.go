@@ -65,11 +65,13 @@ func newSimServer(c *simClock, i int, mesh bool) *simServer {
 	s := &simServer{simClock: c, zone: i % simZones, mesh: mesh}
 	s.instance = discovery.Instance{
 		Service: "x", ID: fmt.Sprintf("x-%04d", i), Addr: fmt.Sprintf("10.%d.%d.%d:80", s.zone, i>>8, i&255),
-		Zone: fmt.Sprintf("zone-%d", s.zone), Weight: 1,
+		Zone: simZone(s.zone), Weight: 1,
 	}
 	s.start()
 	return s
 }
+
+func simZone(i int) string { return fmt.Sprintf("zone-%d", i) }
 
 // start makes it a new process.
 func (s *simServer) start() {

@@ -69,4 +69,4 @@ func (c *simStockCall) end(err error) {
 }
 
 // learn is told by the registry who is there.
-func (s *simStock) learn(set []*simServer) { s.set = set }
+func (s *simStock) learn() { s.set = s.world.listed }

@@ -3,6 +3,8 @@ package target
 import (
 	"fmt"
 	"time"
+
+	"github.com/kitmesh/kitmesh/infra/mesh/discovery"
 )
 
 const (
@@ -44,21 +46,23 @@ func (s simScale) rate(load float64) float64 {
 // simCaller is a client of the service.
 type simCaller interface {
 	call()
-	learn(set []*simServer)
+	learn() // what the registry lists
 }
 
 // simWorld is a service and those who call it. Customers arrive at the callers
 // by chance and do not wait for each other.
 type simWorld struct {
-	clock   *simClock
-	scale   simScale
-	servers []*simServer
-	byAddr  map[string]*simServer
-	callers []simCaller // customers come to these
-	rate    float64     // customers per second
-	arrival time.Duration
-	victim  func(*simServer) bool
-	tally   simTally
+	clock    *simClock
+	scale    simScale
+	servers  []*simServer
+	byAddr   map[string]*simServer
+	listed   []*simServer        // in the registry
+	registry *discovery.Snapshot // the same
+	callers  []simCaller         // customers come to these
+	rate     float64             // customers per second
+	arrival  time.Duration
+	victim   func(*simServer) bool
+	tally    simTally
 
 	meshCalls  simTimeouts[*simCall]
 	stockCalls simTimeouts[*simStockCall]
@@ -79,13 +83,14 @@ func newSimWorld(scale simScale, s simScenario, stack simStack, seed uint64) *si
 	for i, lot := range clock.Perm(scale.instances) {
 		w.servers[i].lot = float64(lot) / float64(scale.instances)
 	}
+	w.list()
 	for i := range scale.callers {
 		if stack == simKitmesh {
-			w.callers = append(w.callers, newSimMesh(w, i%simZones))
+			w.callers = append(w.callers, newSimMesh(w, i))
 			continue
 		}
 		w.callers = append(w.callers, &simStock{
-			world: w, zone: i % simZones, timed: stack == simTimed, set: w.servers, next: clock.IntN(scale.instances),
+			world: w, zone: i % simZones, timed: stack == simTimed, set: w.listed, next: clock.IntN(scale.instances),
 		})
 	}
 	w.clock.after(0, w.arrive)
@@ -101,19 +106,6 @@ func (w *simWorld) arrive() {
 	w.clock.after(w.arrival-w.clock.now, w.arrive)
 }
 
-// subset draws the instances that one caller knows.
-func (w *simWorld) subset() []*simServer {
-	n := w.scale.subset
-	if n >= len(w.servers) {
-		return w.servers
-	}
-	drawn := make([]*simServer, 0, n)
-	for _, i := range w.clock.Perm(len(w.servers))[:n] {
-		drawn = append(drawn, w.servers[i])
-	}
-	return drawn
-}
-
 // try sends a request to an instance.
 func (w *simWorld) try(zone int, to *simServer, done func(error)) *simTry {
 	w.tally.sent(w.clock.now, w.victim != nil && w.victim(to))
@@ -125,16 +117,22 @@ func (w *simWorld) try(zone int, to *simServer, done func(error)) *simTry {
 	return t
 }
 
-// publish tells everybody what the registry lists now, one after the other.
-func (w *simWorld) publish() {
-	var set []*simServer
+// list makes the registry list those who are in it now.
+func (w *simWorld) list() {
+	w.registry, w.listed = &discovery.Snapshot{Ready: true}, nil
 	for _, s := range w.servers {
 		if s.listed {
-			set = append(set, s)
+			w.listed = append(w.listed, s)
+			w.registry.Instances = append(w.registry.Instances, s.instance)
 		}
 	}
+}
+
+// publish tells everybody what the registry lists now, one after the other.
+func (w *simWorld) publish() {
+	w.list()
 	for _, c := range w.callers {
-		w.clock.after(time.Duration(w.clock.Int64N(int64(simWatch))), func() { c.learn(set) })
+		w.clock.after(time.Duration(w.clock.Int64N(int64(simWatch))), c.learn)
 	}
 }
 
