@@ -97,6 +97,10 @@ func (m *simMesh) call() {
 	c := &simCall{caller: m, began: w.clock.now, until: time.Now().Add(simDeadline)}
 	c.p.method = m.target.method("x.Read")
 	w.meshCalls.add(c)
+	if err := m.target.throttled(c, &c.p); err != nil {
+		c.end(err)
+		return
+	}
 	m.target.begin(&c.p)
 	c.again()
 }

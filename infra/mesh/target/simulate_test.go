@@ -117,11 +117,11 @@ func TestSimulate(t *testing.T) {
 
 	runs = runs[:0]
 	for _, name := range []string{"slow", "gray", "stall"} {
-		for _, subset := range []int{10, 20, 100} {
-			runs = append(runs, simRun{simScale{1_000, 100, subset}, simScenarioOf(name), simKitmesh})
+		for _, subset := range []int{10, 20, 50} {
+			runs = append(runs, simRun{simScale{500, 50, subset}, simScenarioOf(name), simKitmesh})
 		}
 	}
-	caption = fmt.Sprintf("1000 callers, 100 instances, seed %d.\n\n", *simSeed)
+	caption = fmt.Sprintf("500 callers, 50 instances, seed %d.\n\n", *simSeed)
 	page = simInsert(t, page, "subsets", caption+simTable(simulateAll(t, *simSeed, runs)))
 	if err := os.WriteFile(*simInto, page, 0o644); err != nil {
 		t.Fatal(err)
