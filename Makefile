@@ -26,6 +26,7 @@ down: ## end the mesh that make up started
 .PHONY: test
 test: build bin/consul ## unit and integration tests, against a real Consul and a real broker
 	$(GO) test -race -timeout 15m $$($(GO) list $(PACKAGES) | grep -v /meshtest)
+	$(GO) test -run '^TestSimulat' ./infra/mesh/target
 	$(GO) test -race -count=1 -timeout 15m -v ./cmd/internal/meshtest
 
 .PHONY: check

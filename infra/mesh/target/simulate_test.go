@@ -38,6 +38,9 @@ func simulateAll(t *testing.T, seed uint64, runs []simRun) []simResult {
 
 // A small world says the same as the large one of docs/simulation.md.
 func TestSimulatedMesh(t *testing.T) {
+	if simRaced {
+		t.Skip("make test runs it without the race detector")
+	}
 	small := simScale{callers: 200, instances: 20, subset: 10}
 	// What the mesh's callers see at least, and the stock callers at most: of all
 	// calls, and of those of the last second.
@@ -79,7 +82,10 @@ func TestSimulatedMesh(t *testing.T) {
 // The same seed makes the same world, to the last call; another one makes
 // another.
 func TestSimulationIsDeterministic(t *testing.T) {
-	small := simScale{callers: 100, instances: 20, subset: 10}
+	if simRaced {
+		t.Skip("make test runs it without the race detector")
+	}
+	small := simScale{callers: 80, instances: 8, subset: 5}
 	var runs []simRun
 	for _, name := range []string{"kill", "storm"} {
 		for _, stack := range []simStack{simKitmesh, simTimed} {
