@@ -29,6 +29,9 @@ the checks that need none and says which it skipped.
 It waits until every order placed so far has ended, at most --patience. The mesh may go on
 working: younger orders are left out. docs/audit.md explains each check.
 
+Containers (--target compose) are asked at their own addresses, which only a Linux host
+reaches.
+
 Exit code: 0 nothing was violated, 1 something was, or the audit could not be made.`
 
 const auditExample = `  kitmesh load --rate 200 --duration 1m --history auto
