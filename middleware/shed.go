@@ -30,7 +30,7 @@ const shedRetryAfter = 250 * time.Millisecond
 // 4 workers' capacity, 2.4 at once, are 10 and more about once in a thousand
 // times, but never 20.
 var (
-	shares   = [priorities]float64{.5, .85, 1.5}
+	shares   = [priorities]float64{.5, .9, 1.2}
 	reserves = [priorities]float64{0, 2, 8}
 )
 

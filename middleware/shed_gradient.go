@@ -10,13 +10,15 @@ import (
 // do not wait for each other. It is Netflix's Gradient2
 // (github.com/Netflix/concurrency-limits, Gradient2Limit):
 //
-//	g     = clamp(1.5 × long/short, 0.5, 1)
+//	g     = clamp(2 × long/short, 0.5, 1)
 //	limit = 0.8 × limit + 0.2 × (g × limit + queue)
 //
-// with a queue of 4, and no growth while less than half of the limit is in use. For example: 4 workers and 10 ms of work give 400
-// requests/s. 20 at once take 20/400 s = 50 ms, so g = max(1.5 × 10/50, 0.5) =
-// 0.5 and the limit falls to 18.8, and so on to 10: there a request takes 25 ms,
-// g × limit = 6, and 6 + 4 = 10.
+// with a queue of 4, and no growth while less than half of the limit is in use.
+// For example: 4 workers and 10 ms of work give 400 requests/s. 20 at once take 20/400 s = 50 ms, so g = max(2 × 10/50, 0.5) =
+// 0.5 and the limit falls to 18.8, and so on to 12: there a request takes 30 ms,
+// g × limit = 8, and 8 + 4 = 12. The tolerance is 2, not Netflix's 1.5: three
+// instances that lost a fourth work at nine tenths of what they can do, where
+// chance alone makes queues of that length.
 //
 // It differs from the original where that has known weaknesses:
 //
@@ -38,7 +40,7 @@ import (
 //     an instance with nothing to do.
 //   - Answers that lack a part because another service shed it count as well
 //     (Incomplete): g is at most their complement.
-//   - 5 ms of waiting are never an overload: 1.5 × long becomes long + 5 ms where
+//   - 5 ms of waiting are never an overload: 2 × long becomes long + 5 ms where
 //     that is more. A read of 1 ms meets a pause of the collector or a
 //     neighbour's burst all the time.
 //
@@ -107,7 +109,7 @@ func (m *methodTimes) fair() float64 { return m.base() + max((tolerance-1)*m.bas
 func (m *methodTimes) learn(base float64) { m.bits.Store(math.Float64bits(base)) }
 
 const (
-	tolerance = 1.5
+	tolerance = 2.0
 	patience  = 5000. // microseconds of waiting that are no overload, however short the work
 	smoothing = .2
 	queue     = 4.0

@@ -129,7 +129,7 @@ func TestShedOverload(t *testing.T) {
 				shed := NewShed(ShedSettings{})
 				pages := func(load float64) crowd { return crowd{Normal, load, simulate(shed)} }
 				const steady, long = 5 * time.Second, 20 * time.Second
-				usual := simWork * 2 // if nothing was seen before
+				usual := simWork * 9 / 4 // if nothing was seen before: the first moments are spoilt
 				if !over.cold {
 					before := drive(t, steady, pages(.6))[0]
 					if before.share() != 1 {
@@ -192,7 +192,7 @@ func TestShedOneClassAlone(t *testing.T) {
 			synctest.Test(t, func(t *testing.T) {
 				const long = 20 * time.Second
 				r := drive(t, long, crowd{p, 3, simulate(NewShed(ShedSettings{}))})
-				if got := goodput(long, r...); got < .95 || r[0].p99() > 8*simWork { // orders have room for bursts
+				if got := goodput(long, r...); got < .95 || r[0].p99() > 10*simWork { // orders have room for bursts
 					t.Errorf("goodput %.3f, p99 %v", got, r[0].p99())
 				}
 			})

@@ -67,16 +67,16 @@ func TestShedShares(t *testing.T) {
 		if n := fill(Normal); n != 11 {
 			t.Errorf("%d pages while background work fills its share", n)
 		}
-		if n := fill(Critical); n != 23 {
+		if n := fill(Critical); n != 20 {
 			t.Errorf("%d orders while pages fill theirs", n)
 		}
 		r := shed.Report()
-		if r.InFlight["critical"] != 23 || r.InFlight["normal"] != 11 || r.InFlight["background"] != 5 || r.Shed["critical"] != 1 || r.Adaptive {
+		if r.InFlight["critical"] != 20 || r.InFlight["normal"] != 11 || r.InFlight["background"] != 5 || r.Shed["critical"] != 1 || r.Adaptive {
 			t.Errorf("%+v", r)
 		}
 		h.letGo()
 		h = hold(shed.Middleware("a.B"))
-		if n := fill(Critical); n != 23 {
+		if n := fill(Critical); n != 20 {
 			t.Errorf("%d orders", n)
 		}
 		if h.enter(Normal) || h.enter(Background) {

@@ -37,15 +37,17 @@ func (t *Target) verdict(ctx context.Context, p *progress, err error) (why strin
 }
 
 // mayHelp reports whether another instance might answer where this one did not.
-// What was shed is not repeated blindly: once, on an instance that sheds nothing
-// itself. When all are overloaded there is none, and retries add nothing to the
-// load; when one is, because its neighbours on the machine are busy, the others
-// take what it cannot.
+// What was shed is not repeated blindly: once, and only where an instance is left
+// that sheds nothing itself or nearly all calls are accepted. When all are
+// overloaded neither holds, and retries add nothing to the load; when one is,
+// because its neighbours on the machine are busy, or all are for a moment, the
+// others take what it cannot.
 func (t *Target) mayHelp(p *progress, err error) bool {
 	if fault.CodeOf(err) != fault.Overloaded {
 		return fault.Retryable(err)
 	}
-	if p.shed || !t.set.Load().spares(&p.not, t.now()) {
+	now := t.now()
+	if p.shed || !t.set.Load().spares(&p.not, now) && !t.throttle.relaxed(p.rank, now) {
 		return false
 	}
 	p.shed = true

@@ -91,6 +91,16 @@ func (h *throttle) excess(rank int8, now time.Duration) float64 {
 	return min(max(0, (float64(requests)-h.k*float64(accepts))/float64(requests+1)), throttleMost)
 }
 
+// relaxedShare is the part of the calls that instances accept when a refusal is
+// bad luck rather than overload.
+const relaxedShare = 0.8
+
+// relaxed reports whether the instances accept nearly all calls of a priority.
+func (h *throttle) relaxed(rank int8, now time.Duration) bool {
+	requests, accepts := h.windows[rank].sums(tickOf(now))
+	return float64(accepts) >= relaxedShare*float64(requests)
+}
+
 // answered notes what an instance said to a try.
 func (h *throttle) answered(rank int8, now time.Duration, err error) {
 	refused := forLoad(err)

@@ -152,7 +152,7 @@ func (t *Target) book(ctx context.Context, p *progress, f *flight, now time.Dura
 	case forLoad(err): // a refusal takes no time: it would look like a fast instance
 		m.answered()
 		m.shed(now, err)
-		return
+		rtt = max(rtt, t.opts.Balance.Penalty)
 	default:
 		m.answered()
 		if fault.CodeOf(err) != fault.Canceled {
