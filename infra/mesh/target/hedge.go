@@ -16,7 +16,8 @@ const hedgeShare = 0.05
 // answer wins (Dean and Barroso, "The Tail at Scale", 2013). The second try is
 // one try, out of the budget of the retries, and at most hedgeShare of the calls
 // have one: where all instances got slower, a hedge for each slow call would add
-// a load that makes them slower still.
+// a load that makes them slower still. For the same reason there is none while an
+// instance is out, whose load the others have already, but for calls that probe it.
 func (t *Target) hedged(ctx context.Context, w work, m *method) (any, error) {
 	t.hedges.call()
 	p := progress{work: w, method: m}
@@ -63,7 +64,7 @@ func (t *Target) overtake(ctx context.Context, w work, method *method, waits *Me
 	}
 	p.not.add(waits)
 	p.went.add(waits)
-	if !t.set.Load().offers(&p.not) || !t.hedges.retry() || !t.budget.retry() {
+	if t.ejector.out.Load() > 0 && waits.out.Load() == 0 || !t.set.Load().offers(&p.not) || !t.hedges.retry() || !t.budget.retry() {
 		return nil, fault.New(fault.Canceled, "no instance or no budget is left")
 	}
 	m, permit, err := t.choose(ctx, &p)

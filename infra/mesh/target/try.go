@@ -132,6 +132,9 @@ func (t *Target) land(ctx context.Context, f *flight, pass permit, err error) {
 func (t *Target) book(ctx context.Context, p *progress, f *flight, now time.Duration, err error) {
 	m := f.member
 	rtt, left := now-f.start, err != nil && ctx.Err() != nil
+	if left && !p.hedge && errors.Is(context.Cause(ctx), errLost) {
+		rtt *= 2 // how long it would have taken nobody knows; or a hedge would hide who is slow
+	}
 	switch {
 	case err == nil:
 		m.answered()
