@@ -10,22 +10,22 @@ import (
 // do not wait for each other. It is Netflix's Gradient2
 // (github.com/Netflix/concurrency-limits, Gradient2Limit):
 //
-//	g     = clamp(2 × long/short, 0.5, 1)
+//	g     = clamp(3 × long/short, 0.5, 1)
 //	limit = 0.8 × limit + 0.2 × (g × limit + queue)
 //
 // with a queue of 4, and no growth while less than half of the limit is in use.
-// For example: 4 workers and 10 ms of work give 400 requests/s. 20 at once take 20/400 s = 50 ms, so g = max(2 × 10/50, 0.5) =
-// 0.5 and the limit falls to 18.8, and so on to 12: there a request takes 30 ms,
-// g × limit = 8, and 8 + 4 = 12. The tolerance is 2, not Netflix's 1.5: three
-// instances that lost a fourth work at nine tenths of what they can do, where
-// chance alone makes queues of that length.
+// For example: 4 workers and 10 ms of work give 400 requests/s. 20 at once take 20/400 s = 50 ms, so g = 3 × 10/50 =
+// 0.6 and the limit falls to 19.2, and so on to 16: there a request takes 40 ms,
+// g × limit = 12, and 12 + 4 = 16. The tolerance is 3, not Netflix's 1.5: two
+// instances of three at 60 % load that lost the third work at nine tenths of what
+// they can do, where chance alone makes queues of that length.
 //
 // It differs from the original where that has known weaknesses:
 //
 //   - long is there the average of the last 600 requests. In a lasting overload
 //     it drifts up towards short and takes the limit along. Here a method's
 //     unloaded time is learnt only while less than half of the limit is in use,
-//     and under overload by a probe: for some 16 requests everything but orders
+//     and under overload, when a quarter and more is refused, by a probe: for some 16 requests everything but orders
 //     gets a third of the places, so that the queue drains and the time is seen
 //     bare (as BBR and Envoy's adaptive concurrency do).
 //   - One average over methods of 1 ms and of 40 ms follows their mix. Here each
@@ -40,7 +40,7 @@ import (
 //     an instance with nothing to do.
 //   - Answers that lack a part because another service shed it count as well
 //     (Incomplete): g is at most their complement.
-//   - 5 ms of waiting are never an overload: 2 × long becomes long + 5 ms where
+//   - 5 ms of waiting are never an overload: 3 × long becomes long + 5 ms where
 //     that is more. A read of 1 ms meets a pause of the collector or a
 //     neighbour's burst all the time.
 //
@@ -67,6 +67,7 @@ type gradient struct {
 	peak       atomic.Int64 // in flight
 	incomplete atomic.Int64 // requests
 	full       atomic.Int64 // 1 + the highest rank that was refused; 0: nobody was
+	refusals   atomic.Int64
 
 	// Only whoever holds closing.
 	nextProbe time.Duration
@@ -109,7 +110,8 @@ func (m *methodTimes) fair() float64 { return m.base() + max((tolerance-1)*m.bas
 func (m *methodTimes) learn(base float64) { m.bits.Store(math.Float64bits(base)) }
 
 const (
-	tolerance = 2.0
+	tolerance = 3.0
+	overload  = .25 // refusals per request in two windows: a burst now and then is none
 	patience  = 5000. // microseconds of waiting that are no overload, however short the work
 	smoothing = .2
 	queue     = 4.0
@@ -182,6 +184,7 @@ func (g *gradient) unloaded() map[string]float64 {
 // refused notes that the limit was reached. A probe that nothing comes out of
 // ends here: its few places may be held by requests that hang.
 func (g *gradient) refused(rank int) {
+	g.refusals.Add(1)
 	if g.full.Load() <= int64(rank) {
 		g.full.Store(int64(rank) + 1) // a race loses the lower of two, or this window's for the next
 	}
@@ -232,6 +235,7 @@ func (g *gradient) open(now time.Duration, short float64) {
 	g.want.Store(windowMin)
 	g.peak.Store(0)
 	g.full.Store(0)
+	g.refusals.Store(0)
 	g.incomplete.Store(0)
 	g.earnest.Store(int64(now + min(took, windowMost)))
 	g.latest.Store(int64(now + windowMost))
@@ -267,6 +271,7 @@ func (g *gradient) step(now time.Duration) {
 	w := g.totals()
 	refused, peak := g.full.Load(), float64(g.peak.Load())
 	full := refused > 0
+	deep := float64(g.refusals.Load()) >= overload*w.n
 	busy := peak*2 >= g.limit()
 	if w.n == 0 {
 		g.open(now, 0)
@@ -287,7 +292,7 @@ func (g *gradient) step(now time.Duration) {
 	if full {
 		g.lastFull = now
 	}
-	if again && now >= g.nextProbe {
+	if again && deep && now >= g.nextProbe {
 		g.before, g.length, g.rank = w, now-g.opened, int(refused)-1
 		g.probe(now)
 		return
