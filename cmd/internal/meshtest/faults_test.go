@@ -120,7 +120,7 @@ func (m *mesh) load(phase, warmup time.Duration, meanwhile func()) load.Result {
 	go func() {
 		r, err := load.Run(m.t.Context(), load.Options{
 			URL: m.state.Gateway, Rate: faultRate(), Duration: phase, Warmup: warmup,
-			Mix: load.Mix{{Op: load.Browse, Weight: 1}}, Wait: 10 * time.Second, Arrivals: load.Poisson,
+			Mix: load.Mix{{Op: load.Browse, Weight: 1}}, Wait: 10 * time.Second,
 		})
 		ended <- outcome{r, err}
 	}()

@@ -12,6 +12,7 @@ import (
 	"testing/synctest"
 	"time"
 
+	"github.com/prometheus/client_golang/prometheus"
 	"google.golang.org/grpc/codes"
 	"google.golang.org/grpc/status"
 
@@ -223,8 +224,12 @@ func TestTryLimit(t *testing.T) {
 				<-ctx.Done()
 				return fault.Wrap(fault.Deadline, ctx.Err(), "late")
 			})
-			if fault.CodeOf(err) != fault.Unavailable || errors.Is(err, context.DeadlineExceeded) {
-				t.Errorf("%s: %v, want unavailable", name, err)
+			want := fault.Unavailable
+			if retry.TryShare > 0 {
+				want = fault.Deadline // there is nobody else to keep time for
+			}
+			if fault.CodeOf(err) != want || errors.Is(err, context.DeadlineExceeded) != (want == fault.Deadline) {
+				t.Errorf("%s: %v, want %s", name, err, want)
 			}
 		})
 	}
@@ -312,6 +317,34 @@ func TestNoInstances(t *testing.T) {
 		time.AfterFunc(50*time.Millisecond, func() { pending.Set(instances(1)...) })
 		if err := x.Do(t.Context(), read, func(context.Context, *target.Member) error { return nil }); err != nil {
 			t.Errorf("the set came within the wait: %v", err)
+		}
+	})
+}
+
+// Calls that queue everywhere run out of the time of one try. Nobody is ejected
+// for that, or the others would queue more.
+func TestQueuedInstancesStay(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		registry := prometheus.NewRegistry()
+		x := of(t, 3, target.Options{Retry: target.Retry{TryTimeout: 50 * time.Millisecond}, Metrics: target.NewMetrics(registry)})
+		n := 0
+		for range 300 {
+			n++
+			took := 10 * time.Millisecond
+			if n > 100 && n < 140 { // not one try ends in time
+				took = 80 * time.Millisecond
+			}
+			_ = x.Do(t.Context(), read, func(ctx context.Context, _ *target.Member) error {
+				select {
+				case <-time.After(took):
+					return nil
+				case <-ctx.Done():
+					return ctx.Err()
+				}
+			})
+		}
+		if sum := sum(t, registry, "kitmesh_ejections_total"); sum > 0 {
+			t.Errorf("%v ejections of instances that answer, late", sum)
 		}
 	})
 }

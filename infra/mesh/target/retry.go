@@ -92,6 +92,16 @@ func (s *set) offers(not *tried) bool {
 	return false
 }
 
+// leaves reports whether a fit member is left that the call has not tried.
+func (s *set) leaves(not *tried, now time.Duration) bool {
+	for _, m := range s.members[:min(len(s.members), witnesses)] {
+		if !not.has(m) && m.fitness(now) == fit {
+			return true
+		}
+	}
+	return false
+}
+
 // offersFit reports whether a call could go to a fit member other than m.
 func (s *set) offersFit(m *Member, now time.Duration) bool {
 	for _, other := range s.members[:min(len(s.members), 4*draws)] {

@@ -60,7 +60,7 @@ func (t *Target) depart(ctx context.Context, p *progress, m *Member) *flight {
 		Service: t.opts.Service, Instance: m.id, Addr: m.addr, Zone: labels.zone, Version: labels.version,
 		Breaker: m.breaker.State(), Try: p.went.n, Hedge: p.hedge,
 	}
-	limit := t.tryLimit(ctx, p.went.n)
+	limit := t.tryLimit(ctx, p)
 	if p.probe > 0 && (limit <= 0 || p.probe < limit) {
 		limit = p.probe
 	}
@@ -119,11 +119,20 @@ func (t *Target) land(ctx context.Context, f *flight, pass permit, err error) {
 		f.slot.Store(nil)
 		f.cancel(nil)
 	}
-	if err != nil && errors.Is(context.Cause(f), errStalled) { // suspicion deals with it
+	if err != nil && f.ended() {
 		err = errLost
 	}
 	pass.done(ctx, f.member, err)
 	f.member.release()
+}
+
+// ended reports whether the try was ended here, before its caller's time was
+// over. That is no failure of the instance: of one that says nothing suspicion
+// takes care, and one that is slow because calls queue at all of them must not
+// be ejected for it. Its latency is held against it.
+func (f *flight) ended() bool {
+	cause := context.Cause(f)
+	return errors.Is(cause, errStalled) || errors.Is(cause, errLate)
 }
 
 // book notes what the outcome of a try says about the member. Its time counts
@@ -146,7 +155,7 @@ func (t *Target) book(ctx context.Context, p *progress, f *flight, now time.Dura
 		return
 	case fault.Blames(err):
 		m.failures.Add(1)
-		if !errors.Is(context.Cause(f), errStalled) { // suspicion deals with it
+		if !f.ended() {
 			m.outcomes.add(true)
 		}
 		if !left {
@@ -168,19 +177,18 @@ func (t *Target) book(ctx context.Context, p *progress, f *flight, now time.Dura
 	}
 }
 
-// tryLimit is the time limit of try n, 0 for none. The last try may use all the
-// time that the caller has.
-func (t *Target) tryLimit(ctx context.Context, n int) time.Duration {
-	limit := t.opts.Retry.TryTimeout
-	if n >= t.opts.Retry.Max {
+// tryLimit is the time limit of the try that departs, 0 for none. The last try
+// may use all the time that the caller has; so may one after which nobody fit is
+// left to ask, unless TryTimeout says otherwise.
+func (t *Target) tryLimit(ctx context.Context, p *progress) time.Duration {
+	limit, share := t.opts.Retry.TryTimeout, t.opts.Retry.TryShare
+	if p.went.n >= t.opts.Retry.Max {
 		return 0
 	}
-	if share := t.opts.Retry.TryShare; share > 0 {
-		if deadline, ok := ctx.Deadline(); ok {
-			part := time.Duration(float64(time.Until(deadline)) * share)
-			if limit <= 0 || part < limit {
-				limit = max(part, time.Millisecond)
-			}
+	if deadline, ok := ctx.Deadline(); ok && share > 0 && t.set.Load().leaves(&p.not, t.now()) {
+		part := time.Duration(float64(time.Until(deadline)) * share)
+		if limit <= 0 || part < limit {
+			limit = max(part, time.Millisecond)
 		}
 	}
 	return limit
