@@ -111,7 +111,7 @@ func (m *methodTimes) learn(base float64) { m.bits.Store(math.Float64bits(base))
 
 const (
 	tolerance = 3.0
-	overload  = .25 // refusals per request in two windows: a burst now and then is none
+	overload  = .25   // refusals per request in two windows: a burst now and then is none
 	patience  = 5000. // microseconds of waiting that are no overload, however short the work
 	smoothing = .2
 	queue     = 4.0
