@@ -63,7 +63,7 @@ func parse(service string, args []string, env func(string) string, usage io.Writ
 	fs.DurationVar(&c.Work, "work", 0, "simulated service `time` of each request")
 	fs.IntVar(&c.Workers, "workers", 0, "`number` of requests worked on at once with --work; 0 is no bound")
 	fs.Float64Var(&c.RateLimit, "rate-limit", 0, "requests per `second` this instance accepts, all methods together; 0 is no limit")
-	fs.Var(&c.MaxConcurrency, "max-concurrency", "`requests` worked on at once, all methods together; auto finds it, 0 is no bound; orders come before pages before background work (default auto)")
+	fs.Var(&c.MaxConcurrency, "max-concurrency", "`requests` worked on at once, all methods together; auto finds it with --work and is 512 without, 0 is no bound; orders come before pages before background work (default auto)")
 	fs.DurationVar(&c.TTL, "ttl", 800*time.Millisecond, "`time` without a heartbeat after which Consul calls the instance dead")
 	fs.StringVar(&c.Stack, "stack", StackMesh, "`rings` and discovery: mesh, or stock for those of go-kit's examples, to compare")
 	if err := fromEnvironment(fs, env); err != nil {

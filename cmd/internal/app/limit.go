@@ -31,7 +31,14 @@ func (a *App) limit() {
 	if most == unbounded || a.Config.Stack == StackStock {
 		return
 	}
-	a.shed = middleware.NewShed(middleware.ShedSettings{Fixed: int(most)})
+	settings := middleware.ShedSettings{Fixed: int(most)}
+	if settings.Fixed == 0 && a.Config.Work == 0 {
+		// Work of a millisecond shares its cores with every neighbour, whose bursts
+		// look like an overload: at 200 requests/s on two cores an adaptive limit
+		// refused up to a sixth of them. Only with --work is the capacity known.
+		settings.Fixed = sharedPlaces
+	}
+	a.shed = middleware.NewShed(settings)
 	a.registry.MustRegister(a.shed)
 }
 
@@ -73,3 +80,7 @@ func (c *concurrency) Set(text string) error {
 }
 
 const maxConcurrency = 1_000_000
+
+// sharedPlaces bounds the requests at once of an instance whose capacity is what
+// its neighbours leave of the machine.
+const sharedPlaces = 512
