@@ -47,7 +47,7 @@ func (t *Target) mayHelp(p *progress, err error) bool {
 		return fault.Retryable(err)
 	}
 	now := t.now()
-	if p.shed || !t.set.Load().spares(&p.not, now) && !t.throttle.relaxed(p.rank, now) {
+	if p.shed || !t.set.Load().leaves(&p.not, now, true) && !t.throttle.relaxed(p.rank, now) {
 		return false
 	}
 	p.shed = true
@@ -92,10 +92,11 @@ func (s *set) offers(not *tried) bool {
 	return false
 }
 
-// leaves reports whether a fit member is left that the call has not tried.
-func (s *set) leaves(not *tried, now time.Duration) bool {
+// leaves reports whether a fit member is left that the call has not tried; a calm
+// one shed nothing lately either.
+func (s *set) leaves(not *tried, now time.Duration, calm bool) bool {
 	for _, m := range s.members[:min(len(s.members), witnesses)] {
-		if !not.has(m) && m.fitness(now) == fit {
+		if !not.has(m) && !(calm && m.shedding(now)) && m.fitness(now) == fit {
 			return true
 		}
 	}

@@ -145,14 +145,3 @@ func (m *Member) shed(now time.Duration, err error) {
 }
 
 func (m *Member) shedding(now time.Duration) bool { return m.shedUntil.Load() > int64(now) }
-
-// spares reports whether a member is left that neither saw the call nor shed one
-// lately.
-func (s *set) spares(not *tried, now time.Duration) bool {
-	for _, m := range s.members[:min(len(s.members), witnesses)] {
-		if !not.has(m) && !m.shedding(now) && m.fitness(now) == fit {
-			return true
-		}
-	}
-	return false
-}

@@ -185,7 +185,7 @@ func (t *Target) tryLimit(ctx context.Context, p *progress) time.Duration {
 	if p.went.n >= t.opts.Retry.Max {
 		return 0
 	}
-	if deadline, ok := ctx.Deadline(); ok && share > 0 && t.set.Load().leaves(&p.not, t.now()) {
+	if deadline, ok := ctx.Deadline(); ok && share > 0 && t.set.Load().leaves(&p.not, t.now(), false) {
 		part := time.Duration(float64(time.Until(deadline)) * share)
 		if limit <= 0 || part < limit {
 			limit = max(part, time.Millisecond)
