@@ -11,24 +11,16 @@ import (
 	"github.com/kitmesh/kitmesh/services/payments"
 	"github.com/kitmesh/kitmesh/services/pricing"
 	"github.com/kitmesh/kitmesh/services/shipping"
+	"github.com/kitmesh/kitmesh/transports/rpc"
 )
 
 // The adapters below do in one process what cmd does with clients of the other
 // services. First those of a saga.
 
-// converted returns lines in another service's words.
-func converted[To, From any](lines []From, convert func(From) To) []To {
-	out := make([]To, len(lines))
-	for i, l := range lines {
-		out[i] = convert(l)
-	}
-	return out
-}
-
 type stock struct{ inventory.Service }
 
 func held(lines []orders.Line) []inventory.Line {
-	return converted(lines, func(l orders.Line) inventory.Line { return inventory.Line(l) })
+	return rpc.Slice(lines, func(l orders.Line) inventory.Line { return inventory.Line(l) })
 }
 
 func (s stock) Reserve(ctx context.Context, id string, lines []orders.Line) error {
@@ -66,7 +58,7 @@ func (m money) Void(ctx context.Context, id string) error {
 type parcels struct{ shipping.Service }
 
 func packed(lines []orders.Line) []shipping.Line {
-	return converted(lines, func(l orders.Line) shipping.Line { return shipping.Line(l) })
+	return rpc.Slice(lines, func(l orders.Line) shipping.Line { return shipping.Line(l) })
 }
 
 func (p parcels) Quote(ctx context.Context, lines []orders.Line) (orders.Money, error) {
@@ -87,7 +79,7 @@ func (p parcels) Cancel(ctx context.Context, id string) error {
 type basket struct{ pricing.Service }
 
 func (b basket) Value(ctx context.Context, lines []orders.Line) (orders.Money, error) {
-	q, err := b.Quote(ctx, pricing.QuoteRequest{Lines: converted(lines, func(l orders.Line) pricing.Line { return pricing.Line(l) })})
+	q, err := b.Quote(ctx, pricing.QuoteRequest{Lines: rpc.Slice(lines, func(l orders.Line) pricing.Line { return pricing.Line(l) })})
 	return orders.Money(q.Total), err
 }
 
@@ -95,7 +87,7 @@ func (b basket) Value(ctx context.Context, lines []orders.Line) (orders.Money, e
 type value struct{ pricing.Service }
 
 func (v value) Value(ctx context.Context, lines []shipping.Line) (shipping.Money, error) {
-	q, err := v.Quote(ctx, pricing.QuoteRequest{Lines: converted(lines, func(l shipping.Line) pricing.Line { return pricing.Line(l) })})
+	q, err := v.Quote(ctx, pricing.QuoteRequest{Lines: rpc.Slice(lines, func(l shipping.Line) pricing.Line { return pricing.Line(l) })})
 	return shipping.Money(q.Total), err
 }
 
@@ -105,7 +97,7 @@ type shelf struct{ catalog.Service }
 
 func (s shelf) Items(ctx context.Context, _ int, _ string) ([]gateway.Item, string, error) {
 	page, err := s.List(ctx, catalog.ListRequest{PageSize: sortiment})
-	return converted(page.Products, item), "", err
+	return rpc.Slice(page.Products, item), "", err
 }
 
 func (s shelf) Item(ctx context.Context, sku string) (gateway.Item, error) {
@@ -118,8 +110,8 @@ func item(p catalog.Product) gateway.Item { return gateway.Item{SKU: p.SKU, Name
 type priceTag struct{ pricing.Service }
 
 func (p priceTag) Prices(ctx context.Context, skus []string) ([]gateway.Money, error) {
-	q, err := p.Quote(ctx, pricing.QuoteRequest{Lines: converted(skus, func(sku string) pricing.Line { return pricing.Line{SKU: sku, Quantity: 1} })})
-	return converted(q.Lines, func(l pricing.PricedLine) gateway.Money { return gateway.Money(l.Unit) }), err
+	q, err := p.Quote(ctx, pricing.QuoteRequest{Lines: rpc.Slice(skus, func(sku string) pricing.Line { return pricing.Line{SKU: sku, Quantity: 1} })})
+	return rpc.Slice(q.Lines, func(l pricing.PricedLine) gateway.Money { return gateway.Money(l.Unit) }), err
 }
 
 func (l levels) Available(ctx context.Context, sku string) (int, error) {
@@ -136,7 +128,7 @@ func (noEstimate) Estimate(context.Context, []gateway.Line) (gateway.ShippingEst
 
 func (t till) Place(ctx context.Context, r gateway.PlaceOrderRequest) (gateway.Order, error) {
 	o, err := t.any().Place(ctx, orders.PlaceRequest{Key: r.Key, TraceID: r.TraceID,
-		Lines: converted(r.Lines, func(l gateway.Line) orders.Line { return orders.Line(l) })})
+		Lines: rpc.Slice(r.Lines, func(l gateway.Line) orders.Line { return orders.Line(l) })})
 	return order(o), err
 }
 
@@ -148,7 +140,7 @@ func (t till) Order(ctx context.Context, id string) (gateway.Order, error) {
 func order(o orders.Order) gateway.Order {
 	return gateway.Order{
 		ID: o.ID, Status: string(o.Status), Reason: o.Reason, PlacedAt: o.PlacedAt, TraceID: o.TraceID,
-		Lines: converted(o.Lines, func(l orders.Line) gateway.Line { return gateway.Line(l) }),
+		Lines: rpc.Slice(o.Lines, func(l orders.Line) gateway.Line { return gateway.Line(l) }),
 		Goods: gateway.Money(o.Goods), Shipping: gateway.Money(o.Shipping), Total: gateway.Money(o.Total),
 	}
 }
