@@ -9,7 +9,7 @@ import (
 type Options struct {
 	// How long each dependency may take, counted from the start of its call. 0
 	// means the default.
-	CatalogTimeout  time.Duration // 500 ms
+	CatalogTimeout  time.Duration // 2 s: without it there is no page
 	PricingTimeout  time.Duration // 250 ms
 	StockTimeout    time.Duration // 250 ms
 	ShippingTimeout time.Duration // 400 ms
@@ -38,7 +38,7 @@ func New(ports Ports, options Options) Service {
 		value   *time.Duration
 		instead time.Duration
 	}{
-		{&options.CatalogTimeout, 500 * time.Millisecond},
+		{&options.CatalogTimeout, 2 * time.Second},
 		{&options.PricingTimeout, 250 * time.Millisecond},
 		{&options.StockTimeout, 250 * time.Millisecond},
 		{&options.ShippingTimeout, 400 * time.Millisecond},
