@@ -109,7 +109,7 @@ func TestProductNeedsTheCatalog(t *testing.T) {
 	}{
 		"unknown SKU": {dependency{takes: 7 * ms}, "cup", fault.NotFound, `there is no product "cup"`, 7 * ms},
 		"down":        {dependency{err: fault.New(fault.Unavailable, "no instance of catalog is reachable")}, "mug", fault.Unavailable, "no instance of catalog is reachable", 0},
-		"slow":        {dependency{takes: time.Hour}, "mug", fault.Deadline, "", 500 * ms},
+		"slow":        {dependency{takes: time.Hour}, "mug", fault.Deadline, "", 2000 * ms},
 		"broken":      {dependency{panics: "secret"}, "mug", fault.Internal, "the call to catalog failed", 0},
 		"empty SKU":   {dependency{}, "", fault.Invalid, "the SKU is empty", 0},
 	} {
