@@ -34,6 +34,9 @@ type Journal struct {
 	Probes      []ProbeResult `json:"probes"`
 	Events      []Event       `json:"events"`
 	Seconds     []Second      `json:"seconds"`
+	Unwatched   string        `json:"unwatched,omitempty"` // why the seconds say nothing of the mesh
+	Command     string        `json:"command,omitempty"`   // what repeats the run
+	Zipkin      string        `json:"zipkin,omitempty"`    // URL of the UI that has the traces
 	Slowest     []Request     `json:"slowest,omitempty"`
 	Failed      []Request     `json:"failed,omitempty"`
 	Audit       *Audit        `json:"audit,omitempty"`
@@ -98,15 +101,20 @@ type Second struct {
 	P50      float64                   `json:"p50_ms"`
 	P99      float64                   `json:"p99_ms"`
 	Max      float64                   `json:"max_ms"`
-	Mesh     map[string]ServiceSeconds `json:"mesh,omitempty"` // by service called
+	Mesh     map[string]ServiceSeconds `json:"mesh,omitempty"`   // by service called
+	Silent   []string                  `json:"silent,omitempty"` // instances that did not answer: dead or paused
 }
 
-// ServiceSeconds is what the callers of a service say about one second.
+// ServiceSeconds is what the callers of a service say about one second. An
+// instance that is out for some callers and not for others shows as that: hence
+// the counts.
 type ServiceSeconds struct {
-	Tries     float64            `json:"tries_per_call"`
-	Ejected   []string           `json:"ejected,omitempty"`
-	Open      []string           `json:"open,omitempty"` // breakers
-	Instances map[string]float64 `json:"instances"`      // tries by instance id
+	Callers   int                `json:"callers"`           // that answered
+	Calls     float64            `json:"calls"`             // retries and hedges not counted
+	Tries     float64            `json:"tries_per_call"`    // 0 without calls
+	Ejected   map[string]int     `json:"ejected,omitempty"` // callers that hold it out of rotation, by instance id
+	Open      map[string]int     `json:"open,omitempty"`    // callers whose breaker of it is not closed
+	Instances map[string]float64 `json:"instances"`         // tries by instance id
 }
 
 // Request is one request worth looking at.
