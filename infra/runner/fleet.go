@@ -43,6 +43,7 @@ type Part struct {
 	Name      string `json:"name"`
 	PID       int    `json:"pid,omitempty"`
 	Container string `json:"container,omitempty"`
+	Admin     string `json:"admin,omitempty"` // URL; the edge's
 	Restarts  int    `json:"restarts"`
 	RSSBytes  int64  `json:"rss_bytes,omitempty"`
 	Status    string `json:"status"`

@@ -57,7 +57,7 @@ type plan struct {
 	tools  zipkinTools
 	zipkin zipkinMode
 	state  State
-	port   struct{ edge, consul, zipkin, broker, provider int }
+	port   struct{ edge, edgeAdmin, consul, zipkin, broker, provider int }
 }
 
 // newPlan decides, and fails on whatever a user must change first. It may take
@@ -114,6 +114,7 @@ func (p *plan) choosePorts() error {
 		{p.zipkin != zipkinElsewhere, p.opts.ZipkinPort, "Zipkin", "--zipkin-port", &p.port.zipkin},
 		{true, p.opts.BrokerPort, "the broker", "--broker-port", &p.port.broker},
 		{true, 0, "the payment provider", "", &p.port.provider},
+		{true, 0, "the front door's admin pages", "", &p.port.edgeAdmin},
 	}
 	for _, w := range wanted {
 		if !w.use {
@@ -150,8 +151,11 @@ func (p *plan) embeddedZipkin() spec {
 }
 
 func (p *plan) edge() spec {
-	return p.kitmesh("edge", "--stack", p.state.Stack, "--addr", address(p.port.edge), "--consul", p.state.Consul,
-		"--zipkin", p.state.Zipkin, "--sample", decimal(p.opts.Sample), "--sample-limit", decimal(p.opts.SampleLimit))
+	s := p.kitmesh("edge", "--stack", p.state.Stack, "--addr", address(p.port.edge), "--admin", address(p.port.edgeAdmin),
+		"--consul", p.state.Consul, "--zipkin", p.state.Zipkin,
+		"--sample", decimal(p.opts.Sample), "--sample-limit", decimal(p.opts.SampleLimit))
+	s.admin = baseURL(p.port.edgeAdmin)
+	return s
 }
 
 func (p *plan) load() spec {

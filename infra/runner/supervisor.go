@@ -211,7 +211,7 @@ func (s *Supervisor) snapshot() record {
 			r.Identity[name] = c.identity
 		}
 		if c.spec.service == "" {
-			r.Parts = append(r.Parts, Part{Name: name, PID: c.pid, Restarts: c.restarts, Status: c.status})
+			r.Parts = append(r.Parts, Part{Name: name, PID: c.pid, Admin: c.spec.admin, Restarts: c.restarts, Status: c.status})
 			continue
 		}
 		r.Instances = append(r.Instances, Instance{

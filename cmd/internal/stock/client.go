@@ -51,7 +51,7 @@ func (s *Stack) Client(service string) rpc.Dialer {
 
 // retry is lb.Retry(retryMax, timeout, balancer), counting as it goes.
 func (s *Stack) retry(c *called, balancer lb.Balancer) endpoint.Endpoint {
-	return lb.RetryWithCallback(s.opts.Timeout, balancer, func(n int, _ error) (bool, error) {
+	retry := lb.RetryWithCallback(s.opts.Timeout, balancer, func(n int, _ error) (bool, error) {
 		again := n < retryMax
 		if again {
 			c.retries.Add(1)
@@ -59,6 +59,10 @@ func (s *Stack) retry(c *called, balancer lb.Balancer) endpoint.Endpoint {
 		}
 		return again, nil
 	})
+	return func(ctx context.Context, request any) (any, error) {
+		c.calls.Add(1)
+		return retry(ctx, request)
+	}
 }
 
 // factory dials an instance for one method, as apigateway's does ("a smarter

@@ -131,13 +131,17 @@ func (s *Stack) roundTripper(service string) http.RoundTripper {
 	s.onClose(instancer.Stop)
 	endpointer := sd.NewEndpointer(instancer, factory, s.log)
 	s.onClose(endpointer.Close)
-	return tripper{lb.NewRoundRobin(endpointer)}
+	return tripper{lb.NewRoundRobin(endpointer), c}
 }
 
-type tripper struct{ lb.Balancer }
+type tripper struct {
+	lb.Balancer
+	called *called
+}
 
 // RoundTrip asks the next instance.
 func (t tripper) RoundTrip(r *http.Request) (*http.Response, error) {
+	t.called.calls.Add(1)
 	e, err := t.Endpoint()
 	if err != nil {
 		return nil, err

@@ -3,7 +3,6 @@ package stock
 import (
 	"cmp"
 	"context"
-	"encoding/json"
 	"io"
 	"net/http"
 	"slices"
@@ -20,6 +19,7 @@ import (
 // not count them; experiments have to see both stacks alike.
 type called struct {
 	service string
+	calls   atomic.Uint64
 	retries atomic.Uint64
 
 	mu      sync.Mutex
@@ -113,7 +113,7 @@ func (m *member) report() target.MemberReport {
 }
 
 func (c *called) report() target.Report {
-	r := target.Report{Service: c.service, Ready: true, Retries: c.retries.Load(), Members: []target.MemberReport{}}
+	r := target.Report{Service: c.service, Ready: true, Calls: c.calls.Load(), Retries: c.retries.Load(), Members: []target.MemberReport{}}
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	for _, m := range c.members {
@@ -127,19 +127,14 @@ func (c *called) report() target.Report {
 // mesh's own page; mount it at /mesh on the admin port. Stock go-kit knows
 // instances by address only.
 func (s *Stack) Handler() http.Handler {
-	return http.HandlerFunc(func(w http.ResponseWriter, _ *http.Request) {
+	return target.Page(func() []target.Report {
 		s.mu.Lock()
 		all := slices.Clone(s.called)
 		s.mu.Unlock()
-		page := struct {
-			Targets []target.Report `json:"targets"`
-		}{Targets: []target.Report{}}
+		reports := []target.Report{}
 		for _, c := range all {
-			page.Targets = append(page.Targets, c.report())
+			reports = append(reports, c.report())
 		}
-		w.Header().Set("Content-Type", "application/json")
-		out := json.NewEncoder(w)
-		out.SetIndent("", "  ")
-		_ = out.Encode(page) // the reader left
+		return reports
 	})
 }

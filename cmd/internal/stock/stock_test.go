@@ -112,6 +112,9 @@ func TestRoundRobinRetriesAndBreakers(t *testing.T) {
 	if got := value(t, metrics, "kitmesh_client_requests_total"); got != 40 {
 		t.Errorf("%v calls are counted, want 40", got)
 	}
+	if r.Calls != 40 {
+		t.Errorf("the report has %d calls, want 40", r.Calls)
+	}
 	if got := value(t, metrics, "kitmesh_client_retries_total"); got != float64(r.Retries) {
 		t.Errorf("%v retries are counted, want %d", got, r.Retries)
 	}

@@ -94,6 +94,7 @@ func (t *Target) run(ctx context.Context, p *progress) (any, error) {
 
 // begin counts a call.
 func (t *Target) begin(p *progress) {
+	t.calls.Add(1)
 	t.budget.call()
 	p.not.once = p.once
 }

@@ -14,13 +14,14 @@ type Report struct {
 	Service    string  `json:"service"`
 	Ready      bool    `json:"ready"`             // discovery has answered
 	Trouble    string  `json:"trouble,omitempty"` // why discovery does not answer now
+	Calls      uint64  `json:"calls"`             // that looked for an instance; retries and hedges are not counted
 	Retries    uint64  `json:"retries"`
 	BudgetLeft float64 `json:"budget_left"` // retries that may be made now
 	Known      int     `json:"known"`       // instances that discovery told; the members may be a subset
 	// ZonePart is the part of the calls that insist on the caller's zone now; nil
 	// where no zone is preferred, or there is no choice.
 	ZonePart *float64       `json:"zone_part,omitempty"`
-	Settings map[string]any `json:"settings"` // in force, defaults included; see Options
+	Settings map[string]any `json:"settings,omitempty"` // in force, defaults included; see Options
 	Members  []MemberReport `json:"members"`
 }
 
@@ -50,7 +51,7 @@ type MemberReport struct {
 func (t *Target) Report() Report {
 	s := t.set.Load()
 	r := Report{
-		Service: t.opts.Service, Ready: s.ready, Retries: t.retries.Load(),
+		Service: t.opts.Service, Ready: s.ready, Calls: t.calls.Load(), Retries: t.retries.Load(),
 		BudgetLeft: t.budget.left(), Known: s.known, Settings: settingsOf(t.opts), Members: []MemberReport{},
 	}
 	if s.zones != nil {
@@ -90,16 +91,28 @@ func (m *Member) stateName() string {
 // Handler serves {"targets": [...]} of the targets that list returns; mount it
 // at /mesh on the admin port.
 func Handler(list func() []*Target) http.Handler {
-	return http.HandlerFunc(func(w http.ResponseWriter, _ *http.Request) {
-		page := struct {
-			Targets []Report `json:"targets"`
-		}{Targets: []Report{}}
+	return Page(func() []Report {
+		reports := []Report{}
 		for _, t := range list() {
-			page.Targets = append(page.Targets, t.Report())
+			reports = append(reports, t.Report())
 		}
+		return reports
+	})
+}
+
+// Page serves {"targets": [...]} of reports. With ?brief the settings are left
+// out, which are most of the work: for those who ask every second.
+func Page(list func() []Report) http.Handler {
+	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		w.Header().Set("Content-Type", "application/json")
-		out := json.NewEncoder(w)
-		out.SetIndent("", "  ")
-		_ = out.Encode(page) // the reader left
+		out, reports := json.NewEncoder(w), list()
+		if r.URL.Query().Has("brief") {
+			for i := range reports {
+				reports[i].Settings = nil
+			}
+		} else {
+			out.SetIndent("", "  ")
+		}
+		_ = out.Encode(map[string]any{"targets": reports}) // the reader left
 	})
 }

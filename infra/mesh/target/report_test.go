@@ -1,6 +1,7 @@
 package target_test
 
 import (
+	"context"
 	"encoding/json"
 	"net/http/httptest"
 	"strings"
@@ -8,7 +9,37 @@ import (
 	"time"
 
 	"github.com/kitmesh/kitmesh/infra/mesh/target"
+	"github.com/kitmesh/kitmesh/services/fault"
 )
+
+// The brief page leaves the settings out and counts calls, not tries.
+func TestBriefPage(t *testing.T) {
+	x := of(t, 3, target.Options{})
+	fails := true
+	err := x.Do(t.Context(), read, func(context.Context, *target.Member) error {
+		if fails {
+			fails = false
+			return fault.New(fault.Unavailable, "down")
+		}
+		return nil
+	})
+	if err != nil {
+		t.Fatal(err)
+	}
+	rec := httptest.NewRecorder()
+	target.Handler(func() []*target.Target { return []*target.Target{x} }).ServeHTTP(rec, httptest.NewRequest("GET", "/mesh?brief", nil))
+	var page struct{ Targets []target.Report }
+	if err := json.Unmarshal(rec.Body.Bytes(), &page); err != nil {
+		t.Fatal(err)
+	}
+	r, picks := page.Targets[0], uint64(0)
+	for _, m := range r.Members {
+		picks += m.Picks
+	}
+	if r.Settings != nil || r.Calls != 1 || r.Retries != 1 || picks != 2 {
+		t.Errorf("settings %v, %d calls, %d retries, %d picks; want none, 1, 1 and 2", r.Settings, r.Calls, r.Retries, picks)
+	}
+}
 
 // The page tells the settings in force, defaults included, durations as text.
 func TestPageTellsTheSettings(t *testing.T) {

@@ -41,6 +41,7 @@ type Target struct {
 	counts     bool               // inFlight is kept
 	inFlight   atomic.Int64       // of all members
 	slots      atomic.Int32
+	calls      atomic.Uint64
 	retries    atomic.Uint64
 
 	ctx  context.Context // ends with Close

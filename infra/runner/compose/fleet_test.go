@@ -73,7 +73,7 @@ func TestState(t *testing.T) {
 	if state.Gateway != "http://127.0.0.1:18080" || state.Broker != "nats://172.20.0.7:4222" || state.Consul != "" {
 		t.Errorf("state %+v", state)
 	}
-	if len(state.Parts) != 2 || state.Parts[0].Name != "edge" || state.Parts[1].Name != "broker" {
+	if len(state.Parts) != 2 || state.Parts[0].Name != "edge" || state.Parts[0].Admin != "http://172.20.0.7:7001" || state.Parts[1].Name != "broker" {
 		t.Errorf("parts %+v", state.Parts)
 	}
 }

@@ -68,12 +68,13 @@ func addTo(state *runner.State, m member, d detail) {
 		})
 		return
 	}
-	state.Parts = append(state.Parts, runner.Part{
+	part := runner.Part{
 		Name: m.name(), PID: d.pid, Container: containerName(m),
 		Restarts: d.restarts, RSSBytes: d.rss, Status: d.status,
-	})
+	}
 	switch m.service {
 	case "edge":
+		part.Admin = d.at("http://", portAdmin)
 		state.Stack = d.env("KITMESH_STACK", "mesh")
 		state.Gateway = published(m, portEdge)
 	case "consul":
@@ -85,6 +86,7 @@ func addTo(state *runner.State, m member, d detail) {
 	case "provider":
 		state.Provider = d.at("http://", portProvider)
 	}
+	state.Parts = append(state.Parts, part)
 }
 
 func containerName(m member) string {
