@@ -6,6 +6,7 @@ import (
 	"context"
 
 	"github.com/kitmesh/kitmesh/cmd/internal/app"
+	"github.com/kitmesh/kitmesh/cmd/internal/ports"
 	endpoints "github.com/kitmesh/kitmesh/endpoints/gateway"
 	"github.com/kitmesh/kitmesh/middleware"
 	"github.com/kitmesh/kitmesh/services/fault"
@@ -22,13 +23,13 @@ import (
 func main() {
 	app.Main("gateway", func(a *app.App) error {
 		products := middleware.NewStale(1000) // the catalog may be away; what it said lives on
-		service := gateway.New(gateway.Ports{
-			Catalog:   catalog{catalogtransport.Client(a.Client("catalog", guarded(a, "catalog", products)))},
-			Pricing:   pricing{pricingtransport.Client(a.Client("pricing", guarded(a, "pricing", nil)))},
-			Inventory: inventory{inventorytransport.Client(a.Client("inventory", guarded(a, "inventory", nil)))},
-			Shipping:  shipping{shippingtransport.Client(a.Client("shipping", guarded(a, "shipping", nil)))},
-			Orders:    orders{orderstransport.Client(a.Client("orders"))},
-		}, gateway.Options{
+		service := gateway.New(ports.Gateway(
+			catalogtransport.Client(a.Client("catalog", guarded(a, "catalog", products))),
+			pricingtransport.Client(a.Client("pricing", guarded(a, "pricing", nil))),
+			inventorytransport.Client(a.Client("inventory", guarded(a, "inventory", nil))),
+			shippingtransport.Client(a.Client("shipping", guarded(a, "shipping", nil))),
+			orderstransport.Client(a.Client("orders")),
+		), gateway.Options{
 			Missed: func(ctx context.Context, part string, err error) {
 				a.Logger.DebugContext(ctx, "page without "+part, "error", err)
 				if fault.CodeOf(err) == fault.Overloaded {

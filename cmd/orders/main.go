@@ -5,6 +5,7 @@ import (
 	"context"
 
 	"github.com/kitmesh/kitmesh/cmd/internal/app"
+	"github.com/kitmesh/kitmesh/cmd/internal/ports"
 	endpoints "github.com/kitmesh/kitmesh/endpoints/orders"
 	"github.com/kitmesh/kitmesh/middleware"
 	"github.com/kitmesh/kitmesh/services/orders"
@@ -21,12 +22,12 @@ func main() {
 		if err != nil {
 			return err
 		}
-		service := orders.New(journal, orders.Ports{
-			Inventory: inventory{inventorytransport.Client(a.Client("inventory"))},
-			Payments:  payments{paymentstransport.Client(a.Client("payments"))},
-			Shipping:  shipping{shippingtransport.Client(a.Client("shipping"))},
-			Pricing:   pricing{pricingtransport.Client(a.Client("pricing"))},
-		}, orders.Options{Logger: a.Logger})
+		service := orders.New(journal, ports.Orders(
+			inventorytransport.Client(a.Client("inventory")),
+			paymentstransport.Client(a.Client("payments")),
+			shippingtransport.Client(a.Client("shipping")),
+			pricingtransport.Client(a.Client("pricing")),
+		), orders.Options{Logger: a.Logger})
 		a.Go("saga", func(ctx context.Context) error { // what it resumes may be paid for
 			return service.Run(middleware.WithPriority(ctx, middleware.Critical))
 		})

@@ -5,6 +5,7 @@ import (
 	"context"
 
 	"github.com/kitmesh/kitmesh/cmd/internal/app"
+	"github.com/kitmesh/kitmesh/cmd/internal/ports"
 	endpoints "github.com/kitmesh/kitmesh/endpoints/shipping"
 	"github.com/kitmesh/kitmesh/middleware"
 	"github.com/kitmesh/kitmesh/services/shipping"
@@ -22,7 +23,7 @@ func main() {
 		if err != nil {
 			return err
 		}
-		service := shipping.New(shipments, orders, pricing{pricingtransport.Client(a.Client("pricing"))}, a.Logger)
+		service := shipping.New(shipments, orders, ports.Shipping(pricingtransport.Client(a.Client("pricing"))), a.Logger)
 		a.Go("order events", func(ctx context.Context) error { // a parcel can wait
 			return service.Run(middleware.WithPriority(ctx, middleware.Background))
 		})

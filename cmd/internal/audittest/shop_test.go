@@ -5,6 +5,7 @@ import (
 	"encoding/json"
 	"hash/fnv"
 	"math/rand/v2"
+	"net/http"
 	"net/http/httptest"
 	"os"
 	"path/filepath"
@@ -13,6 +14,7 @@ import (
 
 	"github.com/go-kit/kit/endpoint"
 
+	"github.com/kitmesh/kitmesh/cmd/internal/ports"
 	endpoints "github.com/kitmesh/kitmesh/endpoints/gateway"
 	"github.com/kitmesh/kitmesh/infra/audit"
 	"github.com/kitmesh/kitmesh/infra/broker"
@@ -69,7 +71,7 @@ type shop struct {
 	start    map[string]int
 }
 
-// sortiment is how many products are for sale: few, so that orders meet.
+// sortiment is how many products are for sale.
 const sortiment = 6
 
 func newShop(t *testing.T) *shop {
@@ -96,27 +98,24 @@ func newShop(t *testing.T) *shop {
 	prices, err := pricing.New()
 	must(t, err)
 	journal := s.open("orders")
-	ledgers := []inventory.Service{s.ledger(), s.ledger()}
 	// One instance leaves repetition to the saga, the other does it itself.
 	cards := []*provider.Client{s.card(p.URL(), 1), s.provider}
-	sagas := make([]orders.Service, 2)
-	for i := range sagas {
-		desk := shipping.New(s.open("shipments"), journal, value{prices}, nil)
+	doors := make([]http.Handler, 2) // each to an instance of its own of every service
+	for i := range doors {
+		desk := shipping.New(s.open("shipments"), journal, ports.Shipping(prices), nil)
 		s.background(desk.Run)
-		saga := orders.New(journal, orders.Ports{
-			Inventory: stock{ledgers[i]},
-			Payments:  money{payments.New(s.open("payments"), cards[i])},
-			Shipping:  fullLorry{parcels{desk}},
-			Pricing:   basket{prices},
-		}, orders.Options{ResumeAfter: 300 * time.Millisecond})
+		ledger := s.ledger()
+		needs := ports.Orders(ledger, payments.New(s.open("payments"), cards[i]), desk, prices)
+		needs.Shipping = fullLorry{needs.Shipping}
+		saga := orders.New(journal, needs, orders.Options{ResumeAfter: 300 * time.Millisecond})
 		s.background(saga.Run)
-		sagas[i] = saga
+		offers := ports.Gateway(goods, prices, ledger, desk, saga)
+		offers.Catalog = window{offers.Catalog}
+		doors[i] = transport.NewHandler(endpoints.New(gateway.New(offers, gateway.Options{}), unwrapped), nil)
 	}
-	service := gateway.New(gateway.Ports{
-		Catalog: shelf{goods}, Pricing: priceTag{prices}, Inventory: levels(ledgers),
-		Shipping: noEstimate{}, Orders: till(sagas),
-	}, gateway.Options{})
-	front := httptest.NewServer(transport.NewHandler(endpoints.New(service, unwrapped), nil))
+	front := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		doors[rand.IntN(len(doors))].ServeHTTP(w, r) // as the mesh does
+	}))
 	t.Cleanup(front.Close)
 	s.url = front.URL
 	return s
@@ -213,11 +212,10 @@ func (f fullLorry) Dispatch(ctx context.Context, id string, lines []orders.Line)
 	return f.Shipping.Dispatch(ctx, id, lines)
 }
 
-// till and levels ask any instance, as the mesh does.
-type till []orders.Service
+// window shows few products, so that orders meet.
+type window struct{ gateway.Catalog }
 
-func (t till) any() orders.Service { return t[rand.IntN(len(t))] }
-
-type levels []inventory.Service
-
-func (l levels) any() inventory.Service { return l[rand.IntN(len(l))] }
+func (w window) Items(ctx context.Context, _ int, _ string) ([]gateway.Item, string, error) {
+	items, _, err := w.Catalog.Items(ctx, sortiment, "")
+	return items, "", err
+}
