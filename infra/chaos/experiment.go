@@ -34,15 +34,19 @@ type MeshOptions struct {
 }
 
 // Load is the customers of an experiment. They come before (warm-up, baseline),
-// during and after (recovery) the fault, at one rate.
+// during and after (recovery) the fault, at one rate; where FaultRate is set,
+// more come during the fault.
 type Load struct {
-	Rate     Rate
-	Mix      map[string]float64
-	Warmup   time.Duration
-	Baseline time.Duration
-	Duration time.Duration // of the fault
-	Recovery time.Duration
-	Deadline time.Duration // of a browsing customer
+	Rate             Rate
+	FaultRate        Rate // of the fault phase; zero: Rate
+	Arrivals         string
+	Mix              map[string]float64
+	Warmup           time.Duration
+	Baseline         time.Duration
+	Duration         time.Duration // of the fault
+	Recovery         time.Duration
+	Deadline         time.Duration // of a browsing customer
+	CheckoutDeadline time.Duration
 }
 
 // Rate is requests per second, or a share of the measured capacity.
@@ -63,7 +67,7 @@ type Probe struct {
 	Type      string // load, mesh, audit, process
 	Metric    string // as success, p99_vs_baseline, tries_per_request
 	Op        string // browse, checkout; "" is both
-	Service   string
+	Service   string // or part, where the metric is of one
 	Check     string // of an audit
 	Phase     string // baseline, fault (the default), recovery, all
 	Tolerance Tolerance
@@ -74,16 +78,15 @@ type Tolerance struct{ Min, Max float64 }
 
 // Step is one action of the method or of the rollbacks.
 type Step struct {
-	Name       string
-	Background bool
-	At         time.Duration // after the fault phase began
-	Action     action.Spec
+	Name   string
+	At     time.Duration // after the fault phase began
+	Action action.Spec
 }
 
-// StopCondition aborts the experiment.
+// StopCondition aborts the experiment. Either Below or Above is set.
 type StopCondition struct {
 	Probe string
-	Below float64
-	Above float64
+	Below *float64
+	Above *float64
 	For   time.Duration
 }

@@ -54,6 +54,9 @@ type Options struct {
 	Probes         float64   // share of customers who test a promise: buyers use a key again, browsers read an order; 0
 	History        io.Writer // one JSON line per request; nil writes none
 	Tick           func(Tick)
+
+	Begin func(start time.Time) // called once, before the first request is due
+	Each  func(Answer)          // called with every answer, the warm-up's too, from many goroutines
 }
 
 const (

@@ -94,6 +94,9 @@ func newGenerator(o Options, s *shop, goods *assortment) *generator {
 
 func (g *generator) run(ctx context.Context) Result {
 	start := time.Now()
+	if g.opts.Begin != nil {
+		g.opts.Begin(start)
+	}
 	stop := make(chan struct{})
 	var ticker sync.WaitGroup
 	ticker.Go(func() { g.tick(start, stop) })
@@ -165,7 +168,7 @@ func (g *generator) slot(timer *time.Timer, deadline time.Time) (int, bool) {
 // notSent counts a request whose deadline passed before there was a slot: its
 // customer saw a shop that did not answer, and the generator was too small.
 func (g *generator) notSent(v visit) {
-	g.recorder.add(result{visit: v, done: time.Now(), late: true, code: "not_sent", outcome: Fail, tries: 1})
+	g.count(result{visit: v, done: time.Now(), late: true, code: "not_sent", outcome: Fail, tries: 1})
 }
 
 func (g *generator) send(ctx context.Context, proc int, v visit, deadline time.Time) {
@@ -173,7 +176,7 @@ func (g *generator) send(ctx context.Context, proc int, v visit, deadline time.T
 	defer cancel()
 	res := g.shop.perform(ctx, v, g.goods)
 	res.late = res.sent.Sub(v.intended) > g.opts.LateAfter
-	g.recorder.add(res)
+	g.count(res)
 	g.ledger.add(res)
 	g.planner.past.answered(res)
 	g.history.add(proc, res)

@@ -370,3 +370,34 @@ func TestLostOrderIsFound(t *testing.T) {
 		t.Errorf("verdict %v", got)
 	}
 }
+
+func TestEachAnswerIsShownWithItsTime(t *testing.T) {
+	shop := newFakeShop(t)
+	shop.before = func(w http.ResponseWriter, r *http.Request) bool {
+		if r.Method == http.MethodPost {
+			problem(w, 503, "unavailable")
+		}
+		return r.Method == http.MethodPost
+	}
+	var mu sync.Mutex
+	var start time.Time
+	var answers []Answer
+	r := mustRun(t, Options{
+		URL: shop.URL, Rate: 100, Warmup: 100 * time.Millisecond, Duration: 400 * time.Millisecond, Seed: 3,
+		Begin: func(at time.Time) { start = at },
+		Each:  func(a Answer) { mu.Lock(); answers = append(answers, a); mu.Unlock() },
+	})
+	if len(answers) != 50 || r.Requests != 40 {
+		t.Fatalf("%d answers shown, %d counted; want the warm-up's 10 too", len(answers), r.Requests)
+	}
+	due := map[time.Duration]bool{}
+	for _, a := range answers {
+		due[a.Intended.Sub(start)] = true
+		if a.Failed != (a.Op == Checkout) || a.Failed && (a.Code != "unavailable" || a.Status != 503) || a.Tries != 1 || a.Done.Before(a.Intended) {
+			t.Errorf("%+v", a)
+		}
+	}
+	if len(due) != 50 || !due[0] || !due[490*time.Millisecond] {
+		t.Errorf("due at %v", due)
+	}
+}
