@@ -34,7 +34,8 @@ type Instance struct {
 	Zone      string `json:"zone"`
 	Restarts  int    `json:"restarts"`
 	RSSBytes  int64  `json:"rss_bytes,omitempty"`
-	Status    string `json:"status"` // "running", "paused", "restarting", "stopped"
+	Status    string `json:"status"`          // "running", "paused", "restarting", "stopped"
+	Extra     bool   `json:"extra,omitempty"` // a canary: not one of those that Scale counts
 }
 
 // Part is anything else that runs: consul, broker, zipkin, provider, edge,
@@ -73,8 +74,14 @@ type Holder interface {
 	Hold(ctx context.Context, name string, sig syscall.Signal, d time.Duration) error
 }
 
+// FaultReader is a Fleet that tells which faults an instance has now.
+type FaultReader interface {
+	FaultsOf(ctx context.Context, name string) (Faults, error)
+}
+
 // Faults are misbehaviours to inject; the zero value is none.
 type Faults struct {
 	Latency   string  `json:"latency,omitempty"`    // a Go duration
 	ErrorRate float64 `json:"error_rate,omitempty"` // 0 to 1
+	Code      string  `json:"code,omitempty"`       // of the errors; "" is unavailable
 }

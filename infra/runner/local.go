@@ -1,14 +1,10 @@
 package runner
 
 import (
-	"bytes"
 	"context"
-	"encoding/json"
 	"errors"
 	"fmt"
 	"io"
-	"net/http"
-	"strings"
 	"syscall"
 	"time"
 )
@@ -18,8 +14,9 @@ import (
 type Local struct{ dirs dirs }
 
 var (
-	_ Fleet  = (*Local)(nil)
-	_ Holder = (*Local)(nil)
+	_ Fleet       = (*Local)(nil)
+	_ Holder      = (*Local)(nil)
+	_ FaultReader = (*Local)(nil)
 )
 
 // Open returns the local mesh of that name; an error if none is up and none
@@ -134,50 +131,6 @@ func (l *Local) command(ctx context.Context, path string, o order) error {
 		return err
 	}
 	return r.command(ctx, path, o)
-}
-
-// Faults sets or clears the injected faults of one instance.
-func (l *Local) Faults(ctx context.Context, name string, f Faults) error {
-	r, err := l.load()
-	if err != nil {
-		return err
-	}
-	for _, i := range r.Instances {
-		if i.ID == name {
-			return PostFaults(ctx, i.Admin, f)
-		}
-	}
-	return fmt.Errorf("%s is not an instance; faults are injected into instances only", name)
-}
-
-// PostFaults sets, or with the zero value clears, the injected faults of the
-// instance whose admin URL is given.
-func PostFaults(ctx context.Context, admin string, f Faults) error {
-	method := http.MethodPost
-	if f == (Faults{}) {
-		method = http.MethodDelete
-	}
-	body, err := json.Marshal(f)
-	if err != nil {
-		return err
-	}
-	ctx, cancel := context.WithTimeout(ctx, 5*time.Second)
-	defer cancel()
-	req, err := http.NewRequestWithContext(ctx, method, strings.TrimRight(admin, "/")+"/faults", bytes.NewReader(body))
-	if err != nil {
-		return fmt.Errorf("inject faults: %w", err)
-	}
-	req.Header.Set("Content-Type", "application/json")
-	resp, err := http.DefaultClient.Do(req)
-	if err != nil {
-		return fmt.Errorf("inject faults: %w", err)
-	}
-	defer resp.Body.Close()
-	if resp.StatusCode/100 != 2 {
-		text, _ := io.ReadAll(io.LimitReader(resp.Body, 1024))
-		return fmt.Errorf("inject faults: the instance answered %s: %s", resp.Status, strings.TrimSpace(string(text)))
-	}
-	return nil
 }
 
 // Logs copies the log of one instance or part to w.

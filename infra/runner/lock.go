@@ -88,3 +88,32 @@ func waitLock(ctx context.Context, path string, within time.Duration) (*fileLock
 		}
 	}
 }
+
+// ErrLocked says that another process holds a lock.
+var ErrLocked = errLocked
+
+// Lock is a lock on a file that vanishes with its holder, however that ends.
+type Lock struct{ held *fileLock }
+
+// TakeLock takes the lock and writes this process into it; ErrLocked if another
+// process has it.
+func TakeLock(path string) (*Lock, error) {
+	held, err := takeLock(path)
+	if err != nil {
+		return nil, err
+	}
+	return &Lock{held}, nil
+}
+
+// Release gives the lock back.
+func (l *Lock) Release() { l.held.release() }
+
+// LockHolder returns who took a lock last, and when; 0 when nobody has it.
+func LockHolder(path string) (pid int, since time.Time) {
+	p, ok := lockHolder(path)
+	info, err := os.Stat(path)
+	if !ok || err != nil {
+		return 0, time.Time{}
+	}
+	return p.pid, info.ModTime()
+}

@@ -1,4 +1,6 @@
 // Package action does to a mesh what an experiment's method says, and undoes it.
+// What an action changes is in a log on disk before it is changed, so that the
+// mesh can be healed after the end, however sudden, of the process that hurt it.
 package action
 
 import (
@@ -9,8 +11,8 @@ import (
 type Target struct {
 	Service    string // or
 	Part       string // consul, broker, zipkin, provider, edge
-	Select     string // ALL, COUNT(1), PERCENT(50)
-	Pick       string // round-robin (another at each repetition), random, same
+	Select     string // ALL, COUNT(1), PERCENT(50); "" is COUNT(1)
+	Pick       string // round-robin (another at each repetition; also ""), random, same
 	MinHealthy int    // of Service, refused to be broken
 }
 
@@ -31,4 +33,13 @@ type Spec struct {
 	Version      string
 	Peers        []string // services or parts that a network action cuts off
 	Workers      int      // of a CPU burn
+}
+
+// Note is what an action says while it runs: what it did to whom.
+type Note struct {
+	Kind   string // "action" or "heal"
+	Action string
+	Target string // the instance, service, part or line
+	Text   string // "killed with SIGKILL"
+	Err    error  // what did not work; the action goes on
 }

@@ -18,6 +18,8 @@ import (
 	"github.com/kitmesh/kitmesh/infra/runner"
 )
 
+var _ runner.FaultReader = (*Fleet)(nil)
+
 // execPatience bounds a command that runs inside a container.
 const execPatience = 10 * time.Second
 
@@ -56,6 +58,11 @@ func (f *Fleet) Restart(ctx context.Context, name string) error {
 	if err != nil {
 		return err
 	}
+	if hold, err := f.holdOf(ctx, m.ID); err == nil && hold > 0 { // its end is now
+		if err := f.setHold(ctx, m.ID, 0); err != nil {
+			return fmt.Errorf("end the hold of %s: %w", m.name(), err)
+		}
+	}
 	if _, err := f.engine.ContainerRestart(ctx, m.ID, client.ContainerRestartOptions{}); err != nil {
 		return fmt.Errorf("restart %s: %w", m.name(), err)
 	}
@@ -76,39 +83,55 @@ func (f *Fleet) Faults(ctx context.Context, name string, faults runner.Faults) e
 	if err != nil {
 		return fmt.Errorf("encode the faults: %w", err)
 	}
-	if err := f.run(ctx, m, "/bin/kitmesh", "faults", adminURL(""), string(body)); err != nil {
+	if _, err := f.run(ctx, m, "/bin/kitmesh", "faults", adminURL(""), string(body)); err != nil {
 		return fmt.Errorf("set the faults of %s: %w", m.name(), err)
 	}
 	return nil
 }
 
-// run executes a command in a container; what it printed is the error when it
-// exits with anything but 0.
-func (f *Fleet) run(ctx context.Context, m member, command ...string) error {
+// FaultsOf asks for them in the same way.
+func (f *Fleet) FaultsOf(ctx context.Context, name string) (faults runner.Faults, err error) {
+	m, err := f.find(ctx, name)
+	if err != nil {
+		return faults, err
+	}
+	text, err := f.run(ctx, m, "/bin/kitmesh", "faults", adminURL(""))
+	if err == nil {
+		err = json.Unmarshal(text, &faults)
+	}
+	if err != nil {
+		return faults, fmt.Errorf("ask for the faults of %s: %w", m.name(), err)
+	}
+	return faults, nil
+}
+
+// run executes a command in a container and returns what it printed, which is
+// the error when it exits with anything but 0.
+func (f *Fleet) run(ctx context.Context, m member, command ...string) ([]byte, error) {
 	ctx, cancel := context.WithTimeout(ctx, execPatience)
 	defer cancel()
 	created, err := f.engine.ExecCreate(ctx, m.ID, client.ExecCreateOptions{Cmd: command, AttachStdout: true, AttachStderr: true})
 	if err != nil {
-		return err
+		return nil, err
 	}
 	attached, err := f.engine.ExecAttach(ctx, created.ID, client.ExecAttachOptions{})
 	if err != nil {
-		return err
+		return nil, err
 	}
 	defer attached.Close()
 	defer context.AfterFunc(ctx, attached.Close)() // the stream itself knows no deadline
 	var output bytes.Buffer
 	if _, err := stdcopy.StdCopy(&output, &output, attached.Reader); err != nil {
-		return errors.Join(ctx.Err(), err)
+		return nil, errors.Join(ctx.Err(), err)
 	}
 	ended, err := f.engine.ExecInspect(ctx, created.ID, client.ExecInspectOptions{})
 	if err != nil {
-		return err
+		return nil, err
 	}
 	if ended.ExitCode != 0 {
-		return fmt.Errorf("exit code %d: %s", ended.ExitCode, strings.TrimSpace(output.String()))
+		return nil, fmt.Errorf("exit code %d: %s", ended.ExitCode, strings.TrimSpace(output.String()))
 	}
-	return nil
+	return output.Bytes(), nil
 }
 
 // Logs copies what a container printed; with follow until ctx ends.
