@@ -12,7 +12,7 @@ type Options struct {
 	CatalogTimeout  time.Duration // 2 s: without it there is no page
 	PricingTimeout  time.Duration // 250 ms
 	StockTimeout    time.Duration // 250 ms
-	ShippingTimeout time.Duration // 400 ms
+	ShippingTimeout time.Duration // 300 ms
 	OrdersTimeout   time.Duration // 5 s: what takes longer is answered as pending
 	// Missed is told why a page goes out without one of its parts, for logs and
 	// metrics; it may be called concurrently.
@@ -41,7 +41,7 @@ func New(ports Ports, options Options) Service {
 		{&options.CatalogTimeout, 2 * time.Second},
 		{&options.PricingTimeout, 250 * time.Millisecond},
 		{&options.StockTimeout, 250 * time.Millisecond},
-		{&options.ShippingTimeout, 400 * time.Millisecond},
+		{&options.ShippingTimeout, 300 * time.Millisecond},
 		{&options.OrdersTimeout, 5 * time.Second},
 	} {
 		if *timeout.value <= 0 {

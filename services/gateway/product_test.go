@@ -63,7 +63,7 @@ func TestProduct(t *testing.T) {
 		"all at once":     {&shop{catalog: dependency{takes: 100 * ms}, pricing: dependency{takes: 90 * ms}, inventory: dependency{takes: 80 * ms}, shipping: dependency{takes: 110 * ms}}, gateway.Options{}, wholePage(), 110 * ms},
 		"slow pricing":    {&shop{pricing: never}, gateway.Options{}, without("price"), 250 * ms},
 		"slow inventory":  {&shop{inventory: never}, gateway.Options{}, without("stock"), 250 * ms},
-		"slow shipping":   {&shop{shipping: never}, gateway.Options{}, without("shipping"), 400 * ms},
+		"slow shipping":   {&shop{shipping: never}, gateway.Options{}, without("shipping"), 300 * ms},
 		"just in time":    {&shop{pricing: dependency{takes: 249 * ms}}, gateway.Options{}, wholePage(), 249 * ms},
 		"slow catalog":    {&shop{catalog: dependency{takes: 499 * ms}}, gateway.Options{}, wholePage(), 499 * ms},
 		"own timeouts":    {&shop{pricing: never, inventory: never, shipping: never}, gateway.Options{PricingTimeout: 10 * ms, StockTimeout: 20 * ms, ShippingTimeout: 30 * ms}, without("price", "stock", "shipping"), 30 * ms},
