@@ -27,6 +27,7 @@ down: ## end the mesh that make up started
 test: build bin/consul ## unit and integration tests, against a real Consul and a real broker
 	$(GO) test -race -timeout 15m $$($(GO) list $(PACKAGES) | grep -v /meshtest)
 	$(GO) test -run '^TestSimulat' ./infra/mesh/target
+	KITMESH_TEST_SAGA=quick $(GO) test -count=1 -timeout 5m -v -run TestKilledAtEveryStep ./cmd/internal/audittest
 	$(GO) test -race -count=1 -timeout 15m -v ./cmd/internal/meshtest
 
 .PHONY: check
@@ -67,6 +68,10 @@ test-overload: build bin/consul ## three times as many customers as the shop can
 test-audit: build bin/consul ## check the checker: the audit finds each of six deliberate bugs, in one process and in a mesh under kills (KITMESH_AUDIT_RUNS=20 times)
 	KITMESH_TEST_AUDIT=1 $(GO) test -count=1 -timeout 180m -v ./cmd/internal/audittest
 
+.PHONY: test-saga
+test-saga: build bin/consul ## processes die at every step of an order, before and after its effect, in a whole mesh; then the audit: 2 minutes
+	KITMESH_TEST_SAGA=all $(GO) test -count=1 -timeout 30m -v -run TestKilledAtEveryStep ./cmd/internal/audittest
+
 .PHONY: test-browser
 test-browser: build bin/consul ## the trace page in Chromium, and Zipkin clients of other languages (Node 20, Chromium)
 	cd test/browser && npm ci --no-audit --no-fund && npm test
@@ -83,6 +88,10 @@ fuzz: ## every fuzz target for a few seconds (FUZZTIME=5s)
 .PHONY: bench
 bench: ## kitmesh beside raw gRPC, go-kit, Kratos and go-zero in one run, as ratios
 	cd bench && $(GO) run .
+
+.PHONY: bench-orders
+bench-orders: build bin/consul ## orders per second with everything synced, and what bounds them: docs/durability.md
+	KITMESH_BENCH_ORDERS=1 $(GO) test -count=1 -timeout 10m -v -run TestOrdersPerSecond ./cmd/internal/meshtest
 
 .PHONY: simulate
 simulate: ## 10,000 callers of 1,000 instances through failures, into docs/simulation.md (SIZE=1 SEED=1)

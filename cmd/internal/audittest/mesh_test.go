@@ -96,15 +96,8 @@ func programs(t *testing.T) string {
 // kills instances meanwhile, and returns the audit's report.
 func treat(t *testing.T, bin string) []byte {
 	t.Helper()
-	m := &mesh{t: t, bin: filepath.Join(bin, "kitmesh"), home: t.TempDir()}
-	t.Cleanup(func() {
-		if out, err := m.try("down"); err != nil {
-			t.Errorf("down: %v\n%s", err, out)
-		}
-	})
 	var state runner.State
-	must(t, json.Unmarshal(m.run("up", "--isolated", "--detach", "-o", "json", "--instances", "2", "--rate", "0", "--zipkin", "embedded",
-		"--timeout", "2m", "--provider", "latency=1ms,decline-rate=0.1,error-after-rate=0.5,lose-reply-rate=0.1"), &state))
+	m := startMesh(t, bin, &state, "--instances", "2", "--provider", "latency=1ms,decline-rate=0.1,error-after-rate=0.5,lose-reply-rate=0.1")
 	for _, i := range state.Instances {
 		if i.Service == "shipping" {
 			m.refuse(i.Admin)
@@ -133,6 +126,21 @@ func treat(t *testing.T, bin string) []byte {
 type mesh struct {
 	t         *testing.T
 	bin, home string
+}
+
+// startMesh starts a mesh of the programs in bin, without load, and ends it with
+// the test.
+func startMesh(t *testing.T, bin string, state *runner.State, args ...string) *mesh {
+	t.Helper()
+	m := &mesh{t: t, bin: filepath.Join(bin, "kitmesh"), home: t.TempDir()}
+	t.Cleanup(func() {
+		if out, err := m.try("down"); err != nil {
+			t.Errorf("down: %v\n%s", err, out)
+		}
+	})
+	out := m.run(append([]string{"up", "--isolated", "--detach", "-o", "json", "--rate", "0", "--zipkin", "embedded", "--timeout", "2m"}, args...)...)
+	must(t, json.Unmarshal(out, state))
+	return m
 }
 
 func (m *mesh) try(args ...string) ([]byte, error) {
