@@ -9,10 +9,12 @@ import (
 	"net"
 	"net/url"
 	"os"
+	"slices"
 	"strconv"
 	"strings"
 	"time"
 
+	"github.com/kitmesh/kitmesh/infra/mesh/target"
 	"github.com/kitmesh/kitmesh/infra/telemetry"
 )
 
@@ -38,6 +40,7 @@ type Config struct {
 	RateLimit float64
 	TTL       time.Duration
 	Stack     string // StackMesh or StackStock
+	Balance   string // a target.Policy, of all targets
 
 	MaxConcurrency concurrency
 }
@@ -66,6 +69,7 @@ func parse(service string, args []string, env func(string) string, usage io.Writ
 	fs.Var(&c.MaxConcurrency, "max-concurrency", "`requests` worked on at once, all methods together; auto finds it with --work and is 512 without, 0 is no bound; orders come before pages before background work (default auto)")
 	fs.DurationVar(&c.TTL, "ttl", 800*time.Millisecond, "`time` without a heartbeat after which Consul calls the instance dead")
 	fs.StringVar(&c.Stack, "stack", StackMesh, "`rings` and discovery: mesh, or stock for those of go-kit's examples, to compare")
+	fs.StringVar(&c.Balance, "balance", string(target.PeakEWMA), "`policy` by which an instance is chosen for a call: "+policies())
 	if err := fromEnvironment(fs, env); err != nil {
 		return c, err
 	}
@@ -130,10 +134,19 @@ func (c *Config) validate() error {
 		return fmt.Errorf("--rate-limit %v is not a number of requests from 0 up", c.RateLimit)
 	case c.Stack != StackMesh && c.Stack != StackStock:
 		return fmt.Errorf("--stack is %s or %s, not %q", StackMesh, StackStock, c.Stack)
+	case !slices.Contains(balances, target.Policy(c.Balance)):
+		return fmt.Errorf("--balance is %s, not %q", policies(), c.Balance)
 	case c.TTL < 100*time.Millisecond:
 		return fmt.Errorf("--ttl %v is under 100ms: a busy machine would be called dead", c.TTL)
 	}
 	return nil
+}
+
+// balances are the policies that need to know nothing about a method.
+var balances = []target.Policy{target.PeakEWMA, target.LeastRequest, target.RoundRobin}
+
+func policies() string {
+	return fmt.Sprintf("%s, %s or %s", balances[0], balances[1], balances[2])
 }
 
 // advertised is the host:port that others use for a listener on addr.

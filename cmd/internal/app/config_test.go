@@ -57,6 +57,7 @@ func TestParseRefuses(t *testing.T) {
 		"--ttl 1ms":           "under 100ms",
 		"--ttl soon":          "invalid value",
 		"--stack none":        "mesh or stock",
+		"--balance hash":      "peak-ewma, least-request or round-robin",
 		"--log-level loud":    "unknown",
 		"--log-format binary": "unknown",
 	} {

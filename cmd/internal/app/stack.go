@@ -39,7 +39,7 @@ func (a *App) join() error {
 			// A hung instance costs a call half its time, not all of it.
 			// The floor is small because it is each caller's own, and there are many.
 			Retry:   target.Retry{TryShare: 0.5, Floor: 2},
-			Balance: target.Balance{Zone: a.Config.Zone, Caller: a.Config.ID},
+			Balance: target.Balance{Policy: target.Policy(a.Config.Balance), Zone: a.Config.Zone, Caller: a.Config.ID},
 			Metrics: target.NewMetrics(a.registry),
 			Logger:  a.Logger,
 		},
