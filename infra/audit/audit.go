@@ -24,6 +24,15 @@ var checks = []struct {
 	{"linear-keys", "each key behaves as a create-once register (porcupine)", true, checkLinearKeys},
 }
 
+// Names lists the checks.
+func Names() []string {
+	names := make([]string, len(checks))
+	for i, c := range checks {
+		names[i] = c.name
+	}
+	return names
+}
+
 const noHistory = "no history: record one with kitmesh load --history"
 
 // Run makes every check that the evidence allows.

@@ -12,7 +12,9 @@ import (
 type State struct {
 	Name      string     `json:"name"`
 	Stack     string     `json:"stack,omitempty"` // "mesh", or "stock" for go-kit's own rings
-	Gateway   string     `json:"gateway"`         // the edge's URL, the shop's front door
+	Work      string     `json:"work,omitempty"`  // simulated service time, a Go duration; local meshes only
+	Workers   int        `json:"workers,omitempty"`
+	Gateway   string     `json:"gateway"` // the edge's URL, the shop's front door
 	Consul    string     `json:"consul"`
 	Zipkin    string     `json:"zipkin,omitempty"`
 	Broker    string     `json:"broker"`

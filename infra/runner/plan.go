@@ -86,6 +86,8 @@ func newPlan(ctx context.Context, d dirs, opts UpOptions) (*plan, error) {
 	p.state = State{
 		Name:     opts.Name,
 		Stack:    cmp.Or(opts.Stack, "mesh"),
+		Work:     opts.Work.String(),
+		Workers:  opts.Workers,
 		Gateway:  baseURL(p.port.edge),
 		Consul:   p.consul.url,
 		Broker:   "nats://" + address(p.port.broker),
