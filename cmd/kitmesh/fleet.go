@@ -24,7 +24,7 @@ func openFleet(cmd *cobra.Command) (runner.Fleet, error) {
 }
 
 // partNames are what runs besides the services.
-var partNames = []string{"consul", "broker", "zipkin", "provider", "edge", "load", "supervisor"}
+var partNames = []string{"consul", "broker", "zipkin", "provider", "edge", "load", "proxy", "supervisor"}
 
 // instanceHelp explains the argument of every command that hurts an instance,
 // targetHelp of those that hurt parts as well.

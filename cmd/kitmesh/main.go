@@ -33,6 +33,7 @@ var commands = []func() *cobra.Command{
 	newProviderCommand,
 	newZipkinCommand,
 	newEdgeCommand,
+	newProxyCommand,
 	newLoadCommand,
 	newAuditCommand,
 	newHealthCommand,

@@ -30,6 +30,8 @@ type UpOptions struct {
 	Consul      string            // auto, a program's path, or a URL
 	Zipkin      string            // auto, embedded, or a URL
 	Provider    map[string]string // flags of kitmesh provider, by which it misbehaves
+	Proxies     bool              // a proxy stands in every line, so that experiments can cut it
+	Experiments bool              // instances obey the header that asks for a fault of one request
 	EdgePort    int
 	ConsulPort  int
 	ZipkinPort  int
@@ -99,6 +101,12 @@ func newPlan(ctx context.Context, d dirs, opts UpOptions) (*plan, error) {
 	p.state.Zipkin = baseURL(p.port.zipkin)
 	if p.zipkin == zipkinElsewhere {
 		p.state.Zipkin = strings.TrimRight(opts.Zipkin, "/")
+	}
+	if opts.Proxies {
+		if p.lines, err = newLines(d, p.ports); err != nil {
+			return nil, err
+		}
+		p.state.Proxy = p.lines.api
 	}
 	return p, nil
 }

@@ -20,7 +20,6 @@ type Running struct {
 	cancel context.CancelFunc
 	work   sync.WaitGroup
 	done   chan struct{} // closed when it has nothing more to do by itself
-	round  int           // of repetitions
 	last   []string      // victims of the last round
 
 	mu      sync.Mutex
@@ -111,7 +110,7 @@ func (r *Running) undoAfter(d time.Duration, changes []int) {
 	select {
 	case <-r.life.Done():
 	case <-time.After(d):
-		r.heal(r.life, changes)
+		_ = r.heal(r.life, changes) // it was said; Stop tries again
 	}
 }
 
