@@ -52,6 +52,9 @@ func InjectB3() grpc.UnaryClientInterceptor {
 		if p := PriorityFrom(ctx); p != Normal { // which needs none
 			pairs = append(pairs, priorityKey, p.String())
 		}
+		if a := askedFrom(ctx); a != nil {
+			pairs = append(pairs, faultKey, a.text)
+		}
 		if len(pairs) > 0 {
 			ctx = metadata.AppendToOutgoingContext(ctx, pairs...)
 		}

@@ -1,6 +1,7 @@
 package middleware
 
 import (
+	"cmp"
 	"context"
 	"encoding/json"
 	"fmt"
@@ -19,6 +20,12 @@ import (
 // maxLatency bounds injected latency, so that a typing error cannot hang an instance.
 const maxLatency = time.Minute
 
+// maxBurners and maxBurn bound what burns processor time.
+const (
+	maxBurners = 64
+	maxBurn    = 10 * time.Minute
+)
+
 // Fault injection, as operators and experiments set it.
 type faultSettings struct {
 	latency time.Duration // added to every request
@@ -30,7 +37,12 @@ type faultSettings struct {
 // value does nothing. Failures are injected before the service does anything,
 // so that they never leave half of an effect behind.
 type Faults struct {
+	// Service is who a request that asks for a fault of its own must name; empty
+	// ignores such requests.
+	Service string
+
 	settings atomic.Pointer[faultSettings] // nil: off
+	fire     fire
 }
 
 // Set injects latency into every request and failures with code into a share
@@ -48,33 +60,51 @@ func (f *Faults) Set(latency time.Duration, errorRate float64, code fault.Code) 
 		return fault.New(fault.Invalid, "code %q is unknown: use one of %v", code, fault.Codes())
 	}
 	if latency == 0 && errorRate == 0 {
-		f.Clear()
+		f.settings.Store(nil)
 		return nil
 	}
 	f.settings.Store(&faultSettings{latency, errorRate, code})
 	return nil
 }
 
-// Clear stops injecting.
-func (f *Faults) Clear() { f.settings.Store(nil) }
+// Clear stops injecting, and burning.
+func (f *Faults) Clear() {
+	f.settings.Store(nil)
+	f.fire.set(0, 0)
+}
 
-// Middleware injects what is set into an endpoint.
+// Middleware injects what is set into an endpoint, and what a request asks for.
 func (f *Faults) Middleware(next endpoint.Endpoint) endpoint.Endpoint {
 	return func(ctx context.Context, request any) (any, error) {
-		s := f.settings.Load()
-		if s == nil {
+		if err := f.settings.Load().strike(ctx); err != nil {
+			return nil, err
+		}
+		if f.Service == "" {
 			return next(ctx, request)
 		}
-		if s.latency > 0 {
-			if err := pause(ctx, s.latency); err != nil {
+		if a := askedFrom(ctx); a != nil && a.service == f.Service {
+			if err := a.faults.strike(ctx); err != nil {
 				return nil, err
 			}
 		}
-		if s.rate > 0 && rand.Float64() < s.rate {
-			return nil, fault.New(s.code, "this failure was injected on purpose")
-		}
 		return next(ctx, request)
 	}
+}
+
+// strike delays or fails one request; nil settings do neither.
+func (s *faultSettings) strike(ctx context.Context) error {
+	if s == nil {
+		return nil
+	}
+	if s.latency > 0 {
+		if err := pause(ctx, s.latency); err != nil {
+			return err
+		}
+	}
+	if s.code != "" && s.rate > 0 && rand.Float64() < s.rate {
+		return fault.New(s.code, "this failure was injected on purpose")
+	}
+	return nil
 }
 
 // faultsBody is the JSON of /faults.
@@ -82,10 +112,12 @@ type faultsBody struct {
 	Latency   string     `json:"latency"`
 	ErrorRate float64    `json:"error_rate"`
 	Code      fault.Code `json:"code,omitempty"`
+	Burn      int        `json:"burn,omitempty"`     // goroutines that burn processor time
+	BurnFor   string     `json:"burn_for,omitempty"` // at most 10m, also if left out
 }
 
 // Handler serves /faults: GET shows, POST replaces, DELETE clears, such as
-// {"latency":"200ms","error_rate":0.5,"code":"unavailable"}.
+// {"latency":"200ms","error_rate":0.5,"code":"unavailable","burn":2,"burn_for":"30s"}.
 func (f *Faults) Handler() http.Handler {
 	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		switch r.Method {
@@ -107,8 +139,13 @@ func (f *Faults) Handler() http.Handler {
 }
 
 func (f *Faults) post(w http.ResponseWriter, r *http.Request) error {
+	return f.SetJSON(http.MaxBytesReader(w, r.Body, 4<<10))
+}
+
+// SetJSON replaces everything by what /faults takes.
+func (f *Faults) SetJSON(text io.Reader) error {
 	var b faultsBody
-	d := json.NewDecoder(http.MaxBytesReader(w, r.Body, 4<<10))
+	d := json.NewDecoder(text)
 	d.DisallowUnknownFields()
 	if err := d.Decode(&b); err != nil {
 		return fault.Wrap(fault.Invalid, err, `send JSON such as {"latency":"200ms","error_rate":0.5}: %v`, err)
@@ -116,22 +153,46 @@ func (f *Faults) post(w http.ResponseWriter, r *http.Request) error {
 	if _, err := d.Token(); err != io.EOF {
 		return fault.New(fault.Invalid, "send one JSON object and nothing after it")
 	}
-	var latency time.Duration
-	if b.Latency != "" {
-		var err error
-		if latency, err = time.ParseDuration(b.Latency); err != nil {
-			return fault.Wrap(fault.Invalid, err, "latency %q is no duration: use one such as 200ms", b.Latency)
-		}
+	latency, err := duration("latency", b.Latency)
+	if err != nil {
+		return err
 	}
-	return f.Set(latency, b.ErrorRate, b.Code)
+	burn, err := duration("burn_for", b.BurnFor)
+	switch {
+	case err != nil:
+		return err
+	case b.Burn < 0 || b.Burn > maxBurners:
+		return fault.New(fault.Invalid, "burn %d is out of range: use 0 to %d", b.Burn, maxBurners)
+	case burn < 0 || burn > maxBurn:
+		return fault.New(fault.Invalid, "burn_for %v is out of range: use 0s to %v", burn, maxBurn)
+	}
+	if err := f.Set(latency, b.ErrorRate, b.Code); err != nil {
+		return err
+	}
+	f.fire.set(b.Burn, cmp.Or(burn, maxBurn))
+	return nil
+}
+
+func duration(name, text string) (time.Duration, error) {
+	if text == "" {
+		return 0, nil
+	}
+	d, err := time.ParseDuration(text)
+	if err != nil {
+		return 0, fault.Wrap(fault.Invalid, err, "%s %q is no duration: use one such as 200ms", name, text)
+	}
+	return d, nil
 }
 
 func (f *Faults) body() faultsBody {
-	s := f.settings.Load()
-	if s == nil {
-		return faultsBody{Latency: "0s"}
+	b := faultsBody{Latency: "0s"}
+	if s := f.settings.Load(); s != nil {
+		b.Latency, b.ErrorRate, b.Code = s.latency.String(), s.rate, s.code
 	}
-	return faultsBody{Latency: s.latency.String(), ErrorRate: s.rate, Code: s.code}
+	if workers, left := f.fire.burning(); workers > 0 {
+		b.Burn, b.BurnFor = workers, left.String()
+	}
+	return b
 }
 
 func answer(w http.ResponseWriter, status int, body any) {

@@ -63,6 +63,8 @@ func newUpCommand() *cobra.Command {
 	f.StringVar(&opts.Consul, "consul", "auto", "Consul: auto, the path of a program, or the URL of a running one")
 	f.StringVar(&opts.Zipkin, "zipkin", "auto", "Zipkin: auto, embedded, or the URL of a running one")
 	f.StringToStringVar(&opts.Provider, "provider", nil, "how the payment provider misbehaves, such as decline-rate=0.1,lose-reply-rate=0.05; kitmesh provider -h lists all")
+	f.BoolVar(&opts.Proxies, "proxies", false, "a proxy in every line, so that experiments can make it late, lossy or cut; costs some time per call")
+	f.BoolVar(&opts.Experiments, "experiments", false, "instances obey X-Kitmesh-Fault, the header that asks for a fault of one request")
 	f.IntVar(&opts.EdgePort, "edge-port", 8080, "port of the shop's front door; 0 is a free one")
 	f.IntVar(&opts.ConsulPort, "consul-port", 8500, "port of Consul's API and UI; 0 is a free one")
 	f.IntVar(&opts.ZipkinPort, "zipkin-port", 9411, "port of Zipkin's API and UI; 0 is a free one")
@@ -221,5 +223,6 @@ func urls(state runner.State) []namedURL {
 	add("Zipkin", state.Zipkin, "/zipkin/")
 	add("broker", state.Broker, "")
 	add("provider", state.Provider, "")
+	add("proxy", state.Proxy, "/proxies")
 	return list
 }

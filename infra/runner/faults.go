@@ -58,32 +58,36 @@ func PostFaults(ctx context.Context, admin string, f Faults) error {
 }
 
 // GetFaults returns the injected faults of the instance whose admin URL is given.
-func GetFaults(ctx context.Context, admin string) (Faults, error) {
-	return askFaults(ctx, http.MethodGet, admin, nil)
+func GetFaults(ctx context.Context, admin string) (f Faults, err error) {
+	text, err := askFaults(ctx, http.MethodGet, admin, nil)
+	if err == nil {
+		err = json.Unmarshal(text, &f)
+	}
+	if err != nil {
+		return f, fmt.Errorf("read the faults: %w", err)
+	}
+	return f, nil
 }
 
-func askFaults(ctx context.Context, method, admin string, body []byte) (f Faults, err error) {
+func askFaults(ctx context.Context, method, admin string, body []byte) ([]byte, error) {
 	ctx, cancel := context.WithTimeout(ctx, 5*time.Second)
 	defer cancel()
 	req, err := http.NewRequestWithContext(ctx, method, strings.TrimRight(admin, "/")+"/faults", bytes.NewReader(body))
 	if err != nil {
-		return f, fmt.Errorf("inject faults: %w", err)
+		return nil, fmt.Errorf("inject faults: %w", err)
 	}
 	req.Header.Set("Content-Type", "application/json")
 	resp, err := http.DefaultClient.Do(req)
 	if err != nil {
-		return f, fmt.Errorf("inject faults: %w", err)
+		return nil, fmt.Errorf("inject faults: %w", err)
 	}
 	defer resp.Body.Close()
 	text, err := io.ReadAll(io.LimitReader(resp.Body, 4096))
 	if err != nil {
-		return f, fmt.Errorf("inject faults: %w", err)
+		return nil, fmt.Errorf("inject faults: %w", err)
 	}
 	if resp.StatusCode/100 != 2 {
-		return f, fmt.Errorf("inject faults: the instance answered %s: %s", resp.Status, strings.TrimSpace(string(text)))
+		return nil, fmt.Errorf("inject faults: the instance answered %s: %s", resp.Status, strings.TrimSpace(string(text)))
 	}
-	if err := json.Unmarshal(text, &f); err != nil {
-		return f, fmt.Errorf("inject faults: the instance's answer: %w", err)
-	}
-	return f, nil
+	return text, nil
 }

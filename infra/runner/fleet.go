@@ -19,6 +19,7 @@ type State struct {
 	Zipkin    string     `json:"zipkin,omitempty"`
 	Broker    string     `json:"broker"`
 	Provider  string     `json:"provider,omitempty"`
+	Proxy     string     `json:"proxy,omitempty"`   // the API of the proxy in every line; kitmesh up --proxies
 	Control   string     `json:"control,omitempty"` // the supervisor's own API; local meshes only
 	Instances []Instance `json:"instances"`
 	Parts     []Part     `json:"parts"`
@@ -34,6 +35,7 @@ type Instance struct {
 	Admin     string `json:"admin"` // URL
 	Version   string `json:"version"`
 	Zone      string `json:"zone"`
+	Source    string `json:"source,omitempty"` // the IP it calls others from, where each has its own
 	Restarts  int    `json:"restarts"`
 	RSSBytes  int64  `json:"rss_bytes,omitempty"`
 	Status    string `json:"status"`          // "running", "paused", "restarting", "stopped"
@@ -86,4 +88,6 @@ type Faults struct {
 	Latency   string  `json:"latency,omitempty"`    // a Go duration
 	ErrorRate float64 `json:"error_rate,omitempty"` // 0 to 1
 	Code      string  `json:"code,omitempty"`       // of the errors; "" is unavailable
+	Burn      int     `json:"burn,omitempty"`       // goroutines that burn processor time
+	BurnFor   string  `json:"burn_for,omitempty"`   // a Go duration; read: what is left of it
 }

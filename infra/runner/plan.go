@@ -59,6 +59,7 @@ type plan struct {
 	tools  zipkinTools
 	zipkin zipkinMode
 	state  State
+	lines  *lines // nil without Proxies
 	port   struct{ edge, edgeAdmin, consul, zipkin, broker, provider int }
 }
 
@@ -101,12 +102,6 @@ func newPlan(ctx context.Context, d dirs, opts UpOptions) (*plan, error) {
 	p.state.Zipkin = baseURL(p.port.zipkin)
 	if p.zipkin == zipkinElsewhere {
 		p.state.Zipkin = strings.TrimRight(opts.Zipkin, "/")
-	}
-	if opts.Proxies {
-		if p.lines, err = newLines(d, p.ports); err != nil {
-			return nil, err
-		}
-		p.state.Proxy = p.lines.api
 	}
 	return p, nil
 }
@@ -160,12 +155,22 @@ func (p *plan) embeddedZipkin() spec {
 	return p.kitmesh("zipkin", "--addr", address(p.port.zipkin))
 }
 
-func (p *plan) edge() spec {
+func (p *plan) proxy() spec {
+	return p.kitmesh("proxy", "--addr", p.lines.addr, "--lines", p.lines.file)
+}
+
+func (p *plan) edge() (spec, error) {
+	to, err := p.lines.through("edge", p.parts())
 	s := p.kitmesh("edge", "--stack", p.state.Stack, "--addr", address(p.port.edge), "--admin", address(p.port.edgeAdmin),
-		"--consul", p.state.Consul, "--zipkin", p.state.Zipkin,
+		"--consul", to.Consul, "--zipkin", to.Zipkin,
 		"--sample", decimal(p.opts.Sample), "--sample-limit", decimal(p.opts.SampleLimit))
 	s.admin = baseURL(p.port.edgeAdmin)
-	return s
+	return s, err
+}
+
+// parts are where everybody finds what is not an instance.
+func (p *plan) parts() parts {
+	return parts{Consul: p.state.Consul, Broker: p.state.Broker, Zipkin: p.state.Zipkin, Provider: p.state.Provider}
 }
 
 func (p *plan) load() spec {
@@ -204,14 +209,34 @@ func (p *plan) instancePorts(s *spec) error {
 	s.args = []string{
 		"--id", s.name, "--version", s.version, "--zone", s.zone,
 		"--rpc", s.rpc, "--admin", address(admin),
-		"--consul", p.state.Consul, "--broker", p.state.Broker, "--zipkin", p.state.Zipkin,
 		"--sample", decimal(p.opts.Sample), "--stack", p.state.Stack,
 		"--work", p.opts.Work.String(), "--workers", strconv.Itoa(p.opts.Workers),
 	}
-	if s.service == "payments" {
-		s.args = append(s.args, "--provider", p.state.Provider)
+	if p.opts.Experiments {
+		s.args = append(s.args, "--experiments")
 	}
-	return nil
+	if s.faults != "" {
+		s.args = append(s.args, "--faults", s.faults)
+	}
+	to, err := p.lines.through(s.name, p.parts())
+	if err != nil {
+		return fmt.Errorf("plan %s: %w", s.name, err)
+	}
+	if p.lines != nil {
+		if s.rpc, err = p.lines.add(s.name, "rpc", s.rpc); err != nil {
+			return fmt.Errorf("plan %s: %w", s.name, err)
+		}
+		s.args = append(s.args, "--advertise-rpc", s.rpc)
+		if p.state.Stack == "mesh" { // go-kit's own rings dial as they like
+			s.source = p.lines.source(s.name)
+			s.args = append(s.args, "--source", s.source)
+		}
+	}
+	s.args = append(s.args, "--consul", to.Consul, "--broker", to.Broker, "--zipkin", to.Zipkin)
+	if s.service == "payments" {
+		s.args = append(s.args, "--provider", to.Provider)
+	}
+	return p.lines.publish()
 }
 
 // goShare leaves an instance a quarter of the processors, unless the user chose:

@@ -54,6 +54,9 @@ func (p *plan) missingParts(ctx context.Context) string {
 	if !listening(address(p.port.provider)) {
 		missing = append(missing, "the payment provider")
 	}
+	if p.lines != nil && !listening(p.lines.addr) {
+		missing = append(missing, "the proxy")
+	}
 	if !hasLeader(ctx, p.state.Consul) {
 		missing = append(missing, "Consul")
 	}

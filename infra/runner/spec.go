@@ -16,6 +16,10 @@ type spec struct {
 	grace   time.Duration
 	// instance metadata for state.json
 	rpc, admin, version, zone string
+
+	source string // the address it calls others from
+	extra  bool   // a canary
+	faults string // JSON of those it has from the start
 	// before runs ahead of every restart, bounded by ctx: Consul forgets the
 	// dead predecessor here.
 	before func(ctx context.Context)

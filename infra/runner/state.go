@@ -88,7 +88,7 @@ const (
 	tierLoad  = iota // customers leave before the shop closes
 	tierFront        // edge, gateway
 	tierService
-	tierPart // provider, broker, zipkin
+	tierPart // provider, broker, zipkin, proxy
 	tierConsul
 	tierCount
 )

@@ -133,7 +133,7 @@ func (s *Supervisor) Scale(ctx context.Context, service string, n int) error {
 	var leave []*child
 	s.mu.Lock()
 	for name, c := range s.children {
-		if c.spec.service == service && !keep[name] {
+		if c.spec.service == service && !keep[name] && !c.spec.extra {
 			leave = append(leave, c)
 		}
 	}
@@ -216,7 +216,7 @@ func (s *Supervisor) snapshot() record {
 		}
 		r.Instances = append(r.Instances, Instance{
 			Service: c.spec.service, ID: name, PID: c.pid, RPC: c.spec.rpc, Admin: c.spec.admin,
-			Version: c.spec.version, Zone: c.spec.zone, Restarts: c.restarts, Status: c.status,
+			Version: c.spec.version, Zone: c.spec.zone, Restarts: c.restarts, Status: c.status, Source: c.spec.source, Extra: c.spec.extra,
 		})
 	}
 	sortState(&r.State)

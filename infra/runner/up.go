@@ -107,6 +107,9 @@ func (p *plan) launch(ctx context.Context, sup *Supervisor) (stopFetch func(), e
 	stopFetch = func() {}
 	start := time.Now()
 	first := []spec{p.broker(), p.provider()}
+	if p.lines != nil {
+		first = append(first, p.proxy())
+	}
 	if p.consul.path != "" {
 		consul, err := consulSpec(p.dirs, p.consul.path, p.ports, p.port.consul)
 		if err != nil {
@@ -134,7 +137,11 @@ func (p *plan) launch(ctx context.Context, sup *Supervisor) (stopFetch func(), e
 			shop = append(shop, s)
 		}
 	}
-	if err := startAll(sup, append(shop, p.edge())); err != nil {
+	edge, err := p.edge()
+	if err != nil {
+		return stopFetch, err
+	}
+	if err := errors.Join(p.lines.publish(), startAll(sup, append(shop, edge))); err != nil {
 		return stopFetch, err
 	}
 	if stopFetch, err = p.startZipkin(ctx, sup); err != nil {

@@ -14,6 +14,7 @@ import (
 	"os"
 	"os/signal"
 	"slices"
+	"strings"
 	"syscall"
 	"time"
 
@@ -120,8 +121,18 @@ func New(c Config) (_ *App, err error) {
 		return nil, fmt.Errorf("serve on --rpc: %w", err)
 	}
 	a.cleanup = append(a.cleanup, func() { _ = a.listener.Close() })
-	if a.advertised, err = advertised(c.Advertise, a.listener.Addr().String()); err != nil {
-		return nil, err
+	if a.advertised = c.AdvertiseRPC; a.advertised == "" {
+		if a.advertised, err = advertised(c.Advertise, a.listener.Addr().String()); err != nil {
+			return nil, err
+		}
+	}
+	if c.Faults != "" {
+		if err := a.faults.SetJSON(strings.NewReader(c.Faults)); err != nil {
+			return nil, fmt.Errorf("--faults: %w", err)
+		}
+	}
+	if c.Experiments {
+		a.faults.Service = c.Service
 	}
 	if err := a.trace(); err != nil {
 		return nil, err
@@ -212,7 +223,12 @@ func (a *App) REST(routes []rest.Route) {
 
 // HTTP serves h on the rpc address instead of gRPC. A request may lower its own
 // priority, not raise it.
-func (a *App) HTTP(h http.Handler) { a.public = middleware.LowerPriority(h) }
+func (a *App) HTTP(h http.Handler) {
+	if a.Config.Experiments {
+		h = middleware.AskFault(h)
+	}
+	a.public = middleware.LowerPriority(h)
+}
 
 // AdminStream serves h, whose answers do not end by themselves, on the admin
 // address; end is called at shutdown and ends them.

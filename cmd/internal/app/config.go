@@ -42,6 +42,10 @@ type Config struct {
 	Stack     string // StackMesh or StackStock
 	Balance   string // a target.Policy, of all targets
 
+	AdvertiseRPC   string // instead of Advertise and the port of RPC
+	Source         string // IP to call other instances from
+	Experiments    bool   // obey the header that asks for a fault of one request
+	Faults         string // JSON, as POST /faults takes it
 	MaxConcurrency concurrency
 }
 
@@ -56,6 +60,10 @@ func parse(service string, args []string, env func(string) string, usage io.Writ
 	fs.StringVar(&c.RPC, "rpc", "127.0.0.1:0", "`address` to serve on: gRPC, HTTP for the gateway")
 	fs.StringVar(&c.Admin, "admin", "127.0.0.1:0", "`address` for health, metrics, profiles and this service's REST API")
 	fs.StringVar(&c.Advertise, "advertise", "auto", "`host` that others reach this instance at; auto takes the host of --rpc or the first address of the machine")
+	fs.StringVar(&c.AdvertiseRPC, "advertise-rpc", "", "`address` that others reach --rpc at, where a proxy stands before it")
+	fs.StringVar(&c.Source, "source", "", "`IP` to call other instances from; empty leaves it to the system")
+	fs.BoolVar(&c.Experiments, "experiments", false, "obey X-Kitmesh-Fault, the header that asks for a fault of one request")
+	fs.StringVar(&c.Faults, "faults", "", "`JSON` of the faults to inject from the start, as POST /faults takes it")
 	fs.StringVar(&c.Consul, "consul", "http://127.0.0.1:8500", "Consul `URL`")
 	fs.StringVar(&c.Broker, "broker", "nats://127.0.0.1:4222", "NATS JetStream `URL`")
 	fs.StringVar(&c.Zipkin, "zipkin", "", "Zipkin `URL`; empty reports nothing")
@@ -113,6 +121,14 @@ func (c *Config) validate() error {
 		if _, e := strconv.ParseUint(port, 10, 16); err != nil || e != nil {
 			return fmt.Errorf("--%s %q is not HOST:PORT", a.flag, a.addr)
 		}
+	}
+	if c.AdvertiseRPC != "" {
+		if _, _, err := net.SplitHostPort(c.AdvertiseRPC); err != nil {
+			return fmt.Errorf("--advertise-rpc %q is not HOST:PORT", c.AdvertiseRPC)
+		}
+	}
+	if c.Source != "" && net.ParseIP(c.Source) == nil {
+		return fmt.Errorf("--source %q is not an IP address", c.Source)
 	}
 	for _, u := range []struct{ flag, text string }{{"consul", c.Consul}, {"broker", c.Broker}, {"provider", c.Provider}, {"zipkin", c.Zipkin}} {
 		parsed, err := url.Parse(u.text)

@@ -76,7 +76,7 @@ func TestHelpListsEveryFlag(t *testing.T) {
 	if _, err := parse("catalog", []string{"-h"}, func(string) string { return "" }, &out); !errors.Is(err, flag.ErrHelp) {
 		t.Fatal(err)
 	}
-	for _, f := range []string{"id", "version", "zone", "rpc", "admin", "advertise", "consul", "broker", "zipkin", "sample", "log-level", "log-format", "work", "workers", "rate-limit", "max-concurrency", "ttl", "provider", "stack"} {
+	for _, f := range []string{"id", "version", "zone", "rpc", "admin", "advertise", "consul", "broker", "zipkin", "sample", "log-level", "log-format", "work", "workers", "rate-limit", "max-concurrency", "ttl", "provider", "stack", "advertise-rpc", "source", "experiments", "faults"} {
 		if !strings.Contains(out.String(), "\n  -"+f) {
 			t.Errorf("-h does not tell of --%s", f)
 		}

@@ -2,6 +2,7 @@ package app
 
 import (
 	"context"
+	"net"
 	"net/http"
 
 	"github.com/prometheus/client_golang/prometheus"
@@ -45,10 +46,22 @@ func (a *App) join() error {
 		},
 		Each: func(service string, o *target.Options) {
 			o.Retry.Hedge = hedged[service]
+			o.DialOptions = a.dialOptions()
 		},
 	})
 	a.OnClose(func() { _ = a.mesh.Close() })
 	return nil
+}
+
+// dialOptions are for calls from an address of this instance's own.
+func (a *App) dialOptions() []grpc.DialOption {
+	if a.Config.Source == "" {
+		return nil
+	}
+	from := &net.Dialer{LocalAddr: &net.TCPAddr{IP: net.ParseIP(a.Config.Source)}}
+	return []grpc.DialOption{grpc.WithContextDialer(func(ctx context.Context, addr string) (net.Conn, error) {
+		return from.DialContext(ctx, "tcp", addr)
+	})}
 }
 
 func (a *App) joinStock() (err error) {
@@ -81,9 +94,17 @@ func (a *App) serverOptions() []grpc.ServerOption {
 		return a.stock.ServerOptions()
 	}
 	return append(target.ServerOptions(),
-		grpc.UnaryInterceptor(middleware.ExtractB3()),
+		grpc.ChainUnaryInterceptor(a.interceptors()...),
 		grpc.NumStreamWorkers(streamWorkers), // workers keep their grown stacks; a goroutine per call grows one each time
 	)
+}
+
+func (a *App) interceptors() []grpc.UnaryServerInterceptor {
+	all := []grpc.UnaryServerInterceptor{middleware.ExtractB3()}
+	if a.Config.Experiments {
+		all = append(all, middleware.ReceiveFault())
+	}
+	return all
 }
 
 // meshPage is what /mesh shows.
