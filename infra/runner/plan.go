@@ -103,6 +103,12 @@ func newPlan(ctx context.Context, d dirs, opts UpOptions) (*plan, error) {
 	if p.zipkin == zipkinElsewhere {
 		p.state.Zipkin = strings.TrimRight(opts.Zipkin, "/")
 	}
+	if opts.Proxies {
+		if p.lines, err = newLines(d, p.ports); err != nil {
+			return nil, err
+		}
+		p.state.Proxy = p.lines.client.URL
+	}
 	return p, nil
 }
 
