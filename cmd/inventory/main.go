@@ -3,6 +3,7 @@ package main
 
 import (
 	"github.com/kitmesh/kitmesh/cmd/internal/app"
+	"github.com/kitmesh/kitmesh/cmd/internal/ports"
 	endpoints "github.com/kitmesh/kitmesh/endpoints/inventory"
 	"github.com/kitmesh/kitmesh/services/inventory"
 	transport "github.com/kitmesh/kitmesh/transports/inventory"
@@ -14,11 +15,18 @@ func main() {
 		if err != nil {
 			return err
 		}
+		orders, err := a.Journal("orders")
+		if err != nil {
+			return err
+		}
 		stock, err := inventory.InitialStock()
 		if err != nil {
 			return err
 		}
-		service := inventory.New(journal, stock, a.Logger)
+		service := inventory.New(journal, a.Exchange(), stock, inventory.Options{
+			ID: a.Config.ID, Logger: a.Logger, Orders: ports.Holders{Orders: orders},
+		})
+		measure(a.Registry(), service)
 		a.Go("ledger", service.Run)
 		a.Health.Add("ledger", service.Ready)
 		set := endpoints.New(service, a.Server())

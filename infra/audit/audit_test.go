@@ -25,6 +25,16 @@ func TestGoodEvidence(t *testing.T) {
 	}
 }
 
+// TestCheckpoint has a list of what was settled and a checkpoint at the end.
+func TestCheckpoint(t *testing.T) {
+	e := evidence()
+	e.checkpoint()
+	if r := Run(*e); !r.Held() {
+		_ = r.WriteText(t.Output())
+		t.Error("violated")
+	}
+}
+
 // TestViolations spoils the good evidence in one way each and expects exactly
 // the checks to find it whose business it is, and the sentence to say what.
 func TestViolations(t *testing.T) {
@@ -58,7 +68,7 @@ func TestViolations(t *testing.T) {
 		{"a parcel without an order", func(e *Evidence) { e.parcel("lost", tea, "booked") }, "phantoms", "a parcel and no order"},
 		{"a payment without an order", func(e *Evidence) { e.payment("lost", "authorising") }, "phantoms", "a payment and no order"},
 		{"a hold without an order", func(e *Evidence) {
-			e.stock("cup", "reserved", "lost", 1, Shelf{Available: 4, Reserved: 1, Holds: map[string]int{"order-lost": 1}})
+			e.stock("cup", "reserved", "lost", 1, Shelf{Available: 4, Reserved: 1})
 		}, "phantoms", "a hold on goods and no order"},
 		{"two orders under one key", func(e *Evidence) {
 			e.order("c", tea, placed, cancelling, cancelled)
@@ -70,7 +80,7 @@ func TestViolations(t *testing.T) {
 			e.Provider = append(e.Provider, provider.Entry{Op: provider.OpAuthorise, Key: "order-a/authorise/2", Reference: "ref-2", Amount: 500, Currency: "EUR"})
 		}, "once money", "one authorisation, found 2 (order-a/authorise of 500, order-a/authorise/2 of 500)"},
 		{"a line reserved twice", func(e *Evidence) {
-			e.stock("tea", "reserved", "a", 2, Shelf{Available: 6, Reserved: 2, Shipped: 2, Holds: map[string]int{"order-a": 2}})
+			e.stock("tea", "reserved", "a", 2, Shelf{Available: 6, Reserved: 2, Shipped: 2})
 		}, "once stock", "one reservation, found 2 reservations of 4 units together"},
 		{"more reserved than ordered", func(e *Evidence) {
 			for i := range e.Orders[:6] {
@@ -87,23 +97,72 @@ func TestViolations(t *testing.T) {
 			}
 		}, "once stock", "1 units reserved, as ordered, found 2"},
 		{"an update of the shelf is lost", func(e *Evidence) {
-			s := &e.Stock[5].Value.Shelf
-			s.Available, s.Shipped = 10, 0
-		}, "stock linear-stock", "8 available, 0 reserved for 0 orders, 2 shipped of 10 initial and 0 restocked after event 6 (released 1), found 10 available"},
+			e.shelf(6, "tea", func(s *Shelf) { s.Available, s.Shipped = 10, 0 })
+		}, "stock linear-stock", "8 available, 0 reserved, 2 shipped of 10 initial and 0 restocked after event 7 (released 1), found 10 available"},
 		{"another number at the start", func(e *Evidence) { e.Start["cup"] = 6 }, "stock linear-stock", "of 6 initial"},
 		{"below zero", func(e *Evidence) {
 			e.Start["cup"] = 0
 			for i, ev := range e.Stock {
-				if ev.Key == "cup" {
-					e.Stock[i].Value.Shelf.Initial -= 5
-					e.Stock[i].Value.Shelf.Available -= 5
+				if _, touched := ev.Value.Shelves["cup"]; touched {
+					e.shelf(i, "cup", func(s *Shelf) { s.Initial -= 5; s.Available -= 5 })
 				}
 			}
 		}, "stock linear-stock", "none negative"},
 		{"goods of a cancelled order are kept", func(e *Evidence) {
-			e.Stock = e.Stock[:5]
+			e.Stock = e.Stock[:6]
 			e.history().Ops = e.history().Ops[:7]
 		}, "stock", "0 shipped, 0 held for the cancelled order, found 0 shipped, 1 held"},
+		{"an owner writes after another's claim", func(e *Evidence) {
+			e.shard(StockEvent{By: "inventory-2/y", Claim: &StockClaim{Owner: "inventory-2/y"}})
+			e.stock("tea", "released", "b", 0, Shelf{Available: 8, Shipped: 2})
+		}, "stock", `an event by the shard's owner "inventory-2/y", found one by "inventory-1/x"`},
+		{"a claim for somebody else", func(e *Evidence) {
+			e.shard(StockEvent{Claim: &StockClaim{Owner: "inventory-2/y"}})
+		}, "stock", "a claim for oneself"},
+		{"somebody else's leave", func(e *Evidence) {
+			e.shard(StockEvent{By: "inventory-2/y", Claim: &StockClaim{}})
+		}, "stock", "a claim for oneself"},
+		{"a level without an operation", func(e *Evidence) {
+			e.shard(StockEvent{Ops: []StockOp{{Kind: "released", SKU: "cup", Key: "order-b"}},
+				Shelves: map[string]Shelf{"cup": {Initial: 5, Available: 5}, "tea": {Initial: 10, Available: 8, Shipped: 2}}})
+		}, "stock", "a level for each SKU"},
+		{"an operation without a level", func(e *Evidence) { e.Stock[6].Value.Shelves = nil }, "stock", "level written: false"},
+		{"an event of another format", func(e *Evidence) { e.shard(StockEvent{}) }, "stock", "an event that says nothing"},
+		{"a SKU in two shards", func(e *Evidence) {
+			e.shard(StockEvent{Claim: &StockClaim{Owner: owner}})
+			e.stock("tea", "released", "b", 0, Shelf{Available: 10})
+			e.Stock[7].Key, e.Stock[8].Key = "shard-2", "shard-2"
+		}, "stock linear-stock", "all events of the SKU in the shard shard"},
+		{"a settled hold is in no list", func(e *Evidence) {
+			e.checkpoint()
+			delete(e.Stock[7].Value.Settled.Committed, "tea")
+		}, "stock", `missing: "committed of order-a on tea"`},
+		{"a checkpoint before the list", func(e *Evidence) {
+			e.checkpoint()
+			e.Stock[7].Value, e.Stock[8].Value = e.Stock[8].Value, e.Stock[7].Value
+			e.Stock[7].Value.Checkpoint.Settled = 0
+		}, "stock", "every settled hold in a list before it, found 3 in none"},
+		{"a checkpoint with another level", func(e *Evidence) {
+			e.checkpoint()
+			e.Stock[8].Value.Checkpoint.Shelves["cup"] = Shelf{Initial: 5, Available: 4, Shipped: 1}
+		}, "stock", "5 available, 0 reserved, 0 shipped of 5 initial and 0 restocked for 0 orders at the checkpoint 9"},
+		{"a checkpoint without a hold", func(e *Evidence) {
+			e.Stock = e.Stock[:2]
+			e.Orders, e.Payments, e.Shipments, e.Histories = e.Orders[:2], e.Payments[:1], nil, nil
+			e.Cut = 1
+			e.Orders = e.Orders[:1]
+			e.Provider = nil
+			e.shard(StockEvent{Checkpoint: &StockCheckpoint{Owner: owner, Epoch: 1, Shelves: map[string]Shelf{
+				"tea": {Initial: 10, Available: 8, Reserved: 2}}}})
+		}, "stock sagas", "for 1 orders at the checkpoint 3, found"},
+		{"a checkpoint that forgets a list", func(e *Evidence) {
+			e.checkpoint()
+			e.Stock[8].Value.Checkpoint.Settled = 9
+		}, "stock", "the list 8 of the last hour, found lists from 9 on"},
+		{"a checkpoint of another owner", func(e *Evidence) {
+			e.checkpoint()
+			e.Stock[8].Value.Checkpoint.Epoch = 2
+		}, "stock", `the owner "inventory-1/x" since event 1`},
 		{"a level on a page that never was", func(e *Evidence) { e.history().Ops[7].Available = new(9) }, "stock", "a page with 9 available; the ledger had 7 8 10"},
 		{"a level on a page before it was", func(e *Evidence) {
 			e.history().Ops[0].Available = new(7)
@@ -210,7 +269,7 @@ func TestUnknownOutcomes(t *testing.T) {
 		"an order too young to be judged": func(e *Evidence) {
 			e.Cut = 10
 			e.order("d", tea, placed, reserved)
-			e.stock("tea", "reserved", "d", 2, Shelf{Available: 6, Reserved: 2, Shipped: 2, Holds: map[string]int{"order-d": 2}})
+			e.stock("tea", "reserved", "d", 2, Shelf{Available: 6, Reserved: 2, Shipped: 2})
 			e.asked(place("d", tea, 11, 12, load.Info, 0, ""))
 		},
 		"a step that fails and goes on": func(e *Evidence) {

@@ -2,8 +2,8 @@ package audit
 
 import (
 	"fmt"
-	"maps"
 	"testing"
+	"time"
 
 	"github.com/kitmesh/kitmesh/infra/load"
 	"github.com/kitmesh/kitmesh/infra/provider"
@@ -12,6 +12,7 @@ import (
 // BenchmarkRun audits ten thousand orders over fifty SKUs.
 func BenchmarkRun(b *testing.B) {
 	e := &Evidence{Start: map[string]int{}, Cut: 1 << 40, Histories: []load.History{{Whole: true}}}
+	e.shard(StockEvent{Claim: &StockClaim{Owner: owner}})
 	shelves := map[string]Shelf{}
 	for i := range 10_000 {
 		name, sku := fmt.Sprint(i), fmt.Sprint("sku-", i%50)
@@ -23,8 +24,7 @@ func BenchmarkRun(b *testing.B) {
 			if !known {
 				shelf = Shelf{Available: 1000}
 			}
-			shelf.Holds = maps.Clone(shelf.Holds)
-			shelf, _ = after(shelf, StockEvent{Kind: kind, Key: "order-" + name, Quantity: 1})
+			shelf, _ = after(shelf, StockOp{Kind: kind, Key: "order-" + name, Quantity: 1}, time.Time{})
 			shelves[sku] = shelf
 			e.stock(sku, kind, name, 1, shelf)
 		}

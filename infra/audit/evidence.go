@@ -81,26 +81,62 @@ type Payment struct {
 	Reference string `json:"reference"`
 }
 
-// StockEvent is an event of the journal "stock": what happened to the hold of
-// Key, and the shelf after it.
+// StockEvent is an event of the journal "stock", whose keys are the shards. One
+// of its parts is set.
 type StockEvent struct {
-	Kind     string    `json:"kind"` // reserved, committed, released
-	Key      string    `json:"key"`
-	Quantity int       `json:"quantity"`
-	Restock  int       `json:"restock"`
-	At       time.Time `json:"at"` // before it was stored, by the writer's clock
-	Shelf    Shelf     `json:"shelf"`
+	By string    `json:"by"` // address of the instance that wrote it
+	At time.Time `json:"at"` // before it was stored, by the writer's clock
+
+	Ops     []StockOp        `json:"ops"` // what happened to holds, in this order
+	Shelves map[string]Shelf `json:"shelves"`
+
+	Claim      *StockClaim      `json:"claim"`
+	Checkpoint *StockCheckpoint `json:"checkpoint"`
+	Settled    *StockSettled    `json:"settled"`
 }
 
-// Shelf is the state of one SKU.
+// StockOp is what happened to the hold of Key on one SKU.
+type StockOp struct {
+	Kind     string `json:"kind"` // reserved, committed, released
+	SKU      string `json:"sku"`
+	Key      string `json:"key"`
+	Quantity int    `json:"quantity"`
+	Restock  int    `json:"restock"`
+}
+
+// Shelf is the state of one SKU. Only checkpoints write the holds down.
 type Shelf struct {
-	SKU       string         `json:"sku"`
-	Initial   int            `json:"initial"`
-	Restocked int            `json:"restocked"`
-	Available int            `json:"available"`
-	Reserved  int            `json:"reserved"`
-	Shipped   int            `json:"shipped"`
-	Holds     map[string]int `json:"holds"`
+	Initial   int             `json:"initial"`
+	Restocked int             `json:"restocked"`
+	Available int             `json:"available"`
+	Reserved  int             `json:"reserved"`
+	Shipped   int             `json:"shipped"`
+	Holds     map[string]Hold `json:"holds"`
+}
+
+// Hold is what a key holds of one SKU.
+type Hold struct {
+	Quantity int       `json:"quantity"`
+	Since    time.Time `json:"since"`
+}
+
+// StockClaim says who writes to the shard from now on; "": nobody.
+type StockClaim struct {
+	Owner string `json:"owner"`
+}
+
+// StockCheckpoint is the state of the whole shard.
+type StockCheckpoint struct {
+	Owner   string           `json:"owner"`
+	Epoch   uint64           `json:"epoch"`   // sequence of the owner's claim
+	Settled uint64           `json:"settled"` // sequence of the first list of the last hour; 0: none
+	Shelves map[string]Shelf `json:"shelves"`
+}
+
+// StockSettled lists the holds that were settled since the list before.
+type StockSettled struct {
+	Committed map[string][]string          `json:"committed"` // keys by SKU
+	Released  map[string]map[string]string `json:"released"`  // reasons by key by SKU
 }
 
 // Shipment is an event of the journal "shipments".

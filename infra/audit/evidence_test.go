@@ -1,6 +1,7 @@
 package audit
 
 import (
+	"cmp"
 	"time"
 
 	"github.com/kitmesh/kitmesh/infra/load"
@@ -21,10 +22,11 @@ func evidence() *Evidence {
 	e := &Evidence{Start: map[string]int{"tea": 10, "cup": 5}, Cut: 1000}
 	e.order("a", tea, placed, reserved, authorised, dispatched, captured, confirmed)
 	e.order("b", cups, placed, reserved, cancelling, cancelled)
-	e.stock("tea", "reserved", "a", 2, Shelf{Available: 8, Reserved: 2, Holds: map[string]int{"order-a": 2}})
+	e.shard(StockEvent{Claim: &StockClaim{Owner: owner}})
+	e.stock("tea", "reserved", "a", 2, Shelf{Available: 8, Reserved: 2})
 	e.stock("tea", "committed", "a", 2, Shelf{Available: 8, Shipped: 2})
-	e.stock("cup", "reserved", "b", 1, Shelf{Available: 4, Reserved: 1, Holds: map[string]int{"order-b": 1}})
-	e.stock("tea", "reserved", "b", 1, Shelf{Available: 7, Reserved: 1, Shipped: 2, Holds: map[string]int{"order-b": 1}})
+	e.stock("cup", "reserved", "b", 1, Shelf{Available: 4, Reserved: 1})
+	e.stock("tea", "reserved", "b", 1, Shelf{Available: 7, Reserved: 1, Shipped: 2})
 	e.stock("cup", "released", "b", 1, Shelf{Available: 5})
 	e.stock("tea", "released", "b", 1, Shelf{Available: 8, Shipped: 2})
 	e.payment("a", "authorising", "authorised", "captured")
@@ -74,13 +76,41 @@ func (e *Evidence) parcel(name string, lines []Line, statuses ...string) {
 	}
 }
 
+// owner is who owns the only shard of the stock written by hand.
+const owner = "inventory-1/x"
+
 // stock adds an event; the shelf gets what never changes.
 func (e *Evidence) stock(sku, kind, name string, quantity int, after Shelf) {
-	after.SKU, after.Initial = sku, e.Start[sku]
+	after.Initial = e.Start[sku]
+	e.shard(StockEvent{
+		Ops:     []StockOp{{Kind: kind, SKU: sku, Key: "order-" + name, Quantity: quantity}},
+		Shelves: map[string]Shelf{sku: after},
+	})
+}
+
+// shard adds an event of the owner.
+func (e *Evidence) shard(ev StockEvent) {
 	n := len(e.Stock) + 1
-	e.Stock = append(e.Stock, Event[StockEvent]{Seq: uint64(n), Key: sku, At: clock(float64(n)), Value: StockEvent{
-		Kind: kind, Key: "order-" + name, Quantity: quantity, At: clock(float64(n) - 0.5), Shelf: after,
+	ev.By, ev.At = cmp.Or(ev.By, owner), clock(float64(n)-0.5)
+	e.Stock = append(e.Stock, Event[StockEvent]{Seq: uint64(n), Key: "shard", At: clock(float64(n)), Value: ev})
+}
+
+// checkpoint adds a true list and a true checkpoint, as events 8 and 9.
+func (e *Evidence) checkpoint() {
+	e.shard(StockEvent{Settled: &StockSettled{
+		Committed: map[string][]string{"tea": {"order-a"}},
+		Released:  map[string]map[string]string{"tea": {"order-b": ""}, "cup": {"order-b": ""}},
 	}})
+	e.shard(StockEvent{Checkpoint: &StockCheckpoint{Owner: owner, Epoch: 1, Settled: 8, Shelves: map[string]Shelf{
+		"tea": {Initial: 10, Available: 8, Shipped: 2}, "cup": {Initial: 5, Available: 5},
+	}}})
+}
+
+// shelf changes the level that an event wrote.
+func (e *Evidence) shelf(event int, sku string, change func(*Shelf)) {
+	s := e.Stock[event].Value.Shelves[sku]
+	change(&s)
+	e.Stock[event].Value.Shelves[sku] = s
 }
 
 func place(name string, lines []Line, call, back float64, outcome load.Outcome, status int, order string) load.Operation {

@@ -6,6 +6,7 @@ import (
 	"maps"
 	"slices"
 	"strings"
+	"time"
 
 	"github.com/kitmesh/kitmesh/infra/load"
 	"github.com/kitmesh/kitmesh/infra/provider"
@@ -20,9 +21,10 @@ type index struct {
 	payments map[string][]Payment // by order
 	parcels  map[string][]Shipment
 	charges  map[string]*charges
-	shelves  map[string][]Event[StockEvent] // by SKU
-	holds    map[string]map[string]*hold    // by order, by SKU
-	ops      map[string][]op                // by idempotency key, in the order of their calls
+	shards   map[string][]Event[StockEvent]
+	changes  map[string][]change         // by SKU
+	holds    map[string]map[string]*hold // by order, by SKU
+	ops      map[string][]op             // by idempotency key, in the order of their calls
 }
 
 // order is one order's events.
@@ -37,6 +39,13 @@ func (o *order) subject() subject { return about(o.ID, o.Key).traced(o.TraceID) 
 // charges are the provider's entries for one order.
 type charges struct {
 	authorisations, captures, voids []provider.Entry // without the declined ones
+}
+
+// change is what one event says about one SKU.
+type change struct {
+	decided, stored time.Time
+	ops             []StockOp
+	after           Shelf
 }
 
 // hold is what one SKU's ledger says of one order.
@@ -58,7 +67,7 @@ func newIndex(e Evidence) *index {
 		Evidence: e,
 		orders:   map[string]*order{}, idsOf: map[string][]string{},
 		payments: map[string][]Payment{}, parcels: map[string][]Shipment{}, charges: map[string]*charges{},
-		shelves: map[string][]Event[StockEvent]{}, holds: map[string]map[string]*hold{},
+		shards: map[string][]Event[StockEvent]{}, changes: map[string][]change{}, holds: map[string]map[string]*hold{},
 		ops: map[string][]op{},
 	}
 	for _, ev := range e.Orders {
@@ -74,8 +83,8 @@ func newIndex(e Evidence) *index {
 		x.addEntry(entry)
 	}
 	for _, ev := range e.Stock {
-		x.shelves[ev.Key] = append(x.shelves[ev.Key], ev)
-		x.addHold(ev)
+		x.shards[ev.Key] = append(x.shards[ev.Key], ev)
+		x.addChanges(ev)
 	}
 	x.addOperations()
 	return x
@@ -117,31 +126,42 @@ func (x *index) addEntry(e provider.Entry) {
 	}
 }
 
-func (x *index) addHold(ev Event[StockEvent]) {
-	bySKU := x.holds[ev.Value.Key]
+// addChanges sorts what an event says by SKU, and by whom it is about.
+func (x *index) addChanges(ev Event[StockEvent]) {
+	ops := map[string][]StockOp{}
+	for _, o := range ev.Value.Ops {
+		ops[o.SKU] = append(ops[o.SKU], o)
+		x.addHold(o)
+	}
+	for sku, shelf := range ev.Value.Shelves {
+		x.changes[sku] = append(x.changes[sku], change{decided: ev.Value.At, stored: ev.At, ops: ops[sku], after: shelf})
+	}
+}
+
+func (x *index) addHold(o StockOp) {
+	bySKU := x.holds[o.Key]
 	if bySKU == nil {
 		bySKU = map[string]*hold{}
-		x.holds[ev.Value.Key] = bySKU
+		x.holds[o.Key] = bySKU
 	}
-	h := bySKU[ev.Key]
+	h := bySKU[o.SKU]
 	if h == nil {
 		h = &hold{}
-		bySKU[ev.Key] = h
+		bySKU[o.SKU] = h
 	}
-	quantity := ev.Value.Quantity
 	switch {
-	case quantity == 0: // the tombstone of a hold that never was
-	case ev.Value.Kind == "reserved":
+	case o.Quantity == 0: // the tombstone of a hold that never was
+	case o.Kind == "reserved":
 		h.reserved++
-		h.quantity += quantity
-		h.open += quantity
-	case ev.Value.Kind == "committed":
+		h.quantity += o.Quantity
+		h.open += o.Quantity
+	case o.Kind == "committed":
 		h.committed++
-		h.shipped += quantity
-		h.open -= quantity
-	case ev.Value.Kind == "released":
+		h.shipped += o.Quantity
+		h.open -= o.Quantity
+	case o.Kind == "released":
 		h.released++
-		h.open -= quantity
+		h.open -= o.Quantity
 	}
 }
 

@@ -4,12 +4,13 @@ import (
 	"fmt"
 	"maps"
 	"slices"
+	"strings"
 
 	"github.com/anishathalye/porcupine"
 )
 
-// stockModel is the register of one SKU's levels. An operation is an event of
-// the ledger; its output is the level that it wrote.
+// stockModel is the register of one SKU's levels. An operation is what an event
+// of the ledger did to the SKU; its output is the level that it wrote.
 var stockModel = porcupine.Model{
 	Init: func() any { return levels{} },
 	Step: func(state, input, output any) (bool, any) {
@@ -17,18 +18,23 @@ var stockModel = porcupine.Model{
 		if !now.begun {
 			now = levels{begun: true, available: in.initial}
 		}
-		switch in.kind {
-		case "reserved":
-			now.available += in.restock - in.quantity
-			now.reserved += in.quantity
-		case "committed":
-			now.reserved -= in.quantity
-			now.shipped += in.quantity
-		case "released":
-			now.reserved -= in.quantity
-			now.available += in.quantity
+		for _, o := range in.ops {
+			switch o.Kind {
+			case "reserved":
+				now.available += o.Restock - o.Quantity
+				now.reserved += o.Quantity
+			case "committed":
+				now.reserved -= o.Quantity
+				now.shipped += o.Quantity
+			case "released":
+				now.reserved -= o.Quantity
+				now.available += o.Quantity
+			}
+			if now.available < 0 || now.reserved < 0 {
+				return false, now
+			}
 		}
-		return now == out && now.available >= 0 && now.reserved >= 0, now
+		return now == out, now
 	},
 }
 
@@ -42,33 +48,36 @@ func (l levels) String() string {
 }
 
 type stockInput struct {
-	kind                       string
-	initial, quantity, restock int
+	initial int
+	ops     []StockOp
 }
 
 func (i stockInput) String() string {
-	return fmt.Sprintf("%s %d, %d restocked", i.kind, i.quantity, i.restock)
+	parts := make([]string, len(i.ops))
+	for n, o := range i.ops {
+		parts[n] = fmt.Sprintf("%s %d, %d restocked", o.Kind, o.Quantity, o.Restock)
+	}
+	return strings.Join(parts, " and ")
 }
 
 // checkLinearStock lets an event happen at any time between its decision and
 // its storage.
 func checkLinearStock(x *index, f *finding) {
 	s := newSearch(f, stockModel)
-	for _, sku := range slices.Sorted(maps.Keys(x.shelves)) {
+	for _, sku := range slices.Sorted(maps.Keys(x.changes)) {
 		var ops []porcupine.Operation
 		var clock int64 // of the broker, kept from going back
-		for i, ev := range x.shelves[sku] {
-			e := ev.Value
-			clock = max(clock, ev.At.UnixNano())
-			initial := e.Shelf.Initial
+		for i, c := range x.changes[sku] {
+			clock = max(clock, c.stored.UnixNano())
+			initial := c.after.Initial
 			if start, known := x.Start[sku]; known {
 				initial = start
 			}
 			ops = append(ops, porcupine.Operation{
 				ClientId: i,
-				Input:    stockInput{e.Kind, initial, e.Quantity, e.Restock},
-				Output:   levels{true, e.Shelf.Available, e.Shelf.Reserved, e.Shelf.Shipped},
-				Call:     min(e.At.UnixNano(), clock), Return: clock,
+				Input:    stockInput{initial, c.ops},
+				Output:   levels{true, c.after.Available, c.after.Reserved, c.after.Shipped},
+				Call:     min(c.decided.UnixNano(), clock), Return: clock,
 			})
 		}
 		s.check(about(sku), ops)

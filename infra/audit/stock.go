@@ -9,94 +9,70 @@ import (
 	"time"
 )
 
-// checkStock replays every shelf, settles it with the orders and looks up the
+// checkStock replays every shard, settles it with the orders and looks up the
 // levels that customers saw while the shop was running.
 func checkStock(x *index, f *finding) {
-	for _, sku := range slices.Sorted(maps.Keys(x.shelves)) {
-		x.replayShelf(f, sku)
+	home := map[string]string{} // shard by SKU
+	for _, name := range slices.Sorted(maps.Keys(x.shards)) {
+		r := &replay{index: x, f: f, shard: name, shelves: map[string]Shelf{}, home: home}
+		for _, ev := range x.shards[name] {
+			r.event(ev)
+		}
 	}
 	x.judgedOrders(func(o *order) { x.settleStock(f, o) })
 	x.snapshots(f)
 }
 
-// replayShelf compares the shelf after each event with the one before it and
-// what happened.
-func (x *index) replayShelf(f *finding, sku string) {
-	events := x.shelves[sku]
-	initial := events[0].Value.Shelf.Initial
-	if start, ok := x.Start[sku]; ok {
-		initial = start
-	} else if x.Start != nil {
-		initial = 0 // not on the list any more
-	}
-	before := Shelf{SKU: sku, Initial: initial, Available: initial}
-	for _, ev := range events {
-		e, s := ev.Value, about(sku, ev.Value.Key)
-		if o := x.orders[e.Key]; o != nil {
-			s = s.traced(o.TraceID)
-		}
-		want, complaint := after(before, e)
-		f.expect(complaint == "", s, "an event that can follow the one before", complaint)
-		f.expect(sameShelf(want, e.Shelf), s,
-			fmt.Sprintf("%s after event %d (%s %d)", level(want), ev.Seq, e.Kind, e.Quantity), level(e.Shelf))
-		f.expect(balanced(e.Shelf), s, "initial + restocked = available + reserved + shipped, none negative, and holds that add up", level(e.Shelf))
-		before = e.Shelf // go on from there: one mistake is one violation
-	}
-}
-
-// after is the shelf after an event, and what is wrong with the event.
-func after(s Shelf, e StockEvent) (next Shelf, complaint string) {
-	held := s.Holds[e.Key]
+// after is the shelf after an operation, and what is wrong with the operation.
+func after(s Shelf, o StockOp, at time.Time) (next Shelf, complaint string) {
+	held := s.Holds[o.Key].Quantity
 	s.Holds = maps.Clone(s.Holds)
 	if s.Holds == nil {
-		s.Holds = map[string]int{}
+		s.Holds = map[string]Hold{}
 	}
-	delete(s.Holds, e.Key)
-	s.Restocked += e.Restock
-	s.Available += e.Restock
-	switch e.Kind {
+	delete(s.Holds, o.Key)
+	s.Restocked += o.Restock
+	s.Available += o.Restock
+	switch o.Kind {
 	case "reserved":
-		if held > 0 || e.Quantity <= 0 || e.Restock < 0 {
-			complaint = fmt.Sprintf("a reservation of %d units with %d restocked where %d are held already", e.Quantity, e.Restock, held)
+		if held > 0 || o.Quantity <= 0 || o.Restock < 0 {
+			complaint = fmt.Sprintf("a reservation of %d units with %d restocked where %d are held already", o.Quantity, o.Restock, held)
 		}
-		s.Holds[e.Key] = e.Quantity
-		s.Available -= e.Quantity
-		s.Reserved += e.Quantity - held
+		s.Holds[o.Key] = Hold{o.Quantity, at}
+		s.Available -= o.Quantity
+		s.Reserved += o.Quantity - held
 		return s, complaint
 	case "committed":
 		s.Shipped += held
 	case "released":
 		s.Available += held
 	default:
-		complaint = fmt.Sprintf("the unknown kind %q", e.Kind)
+		complaint = fmt.Sprintf("the unknown kind %q", o.Kind)
 	}
 	s.Reserved -= held
-	if e.Quantity != held || e.Restock != 0 || e.Kind == "committed" && held == 0 {
-		complaint = fmt.Sprintf("%d units %s with %d restocked where %d are held", e.Quantity, e.Kind, e.Restock, held)
+	if o.Quantity != held || o.Restock != 0 || o.Kind == "committed" && held == 0 {
+		complaint = fmt.Sprintf("%d units %s with %d restocked where %d are held", o.Quantity, o.Kind, o.Restock, held)
 	}
 	return s, complaint
 }
 
-func sameShelf(a, b Shelf) bool {
+func sameLevel(a, b Shelf) bool {
 	return a.Initial == b.Initial && a.Restocked == b.Restocked && a.Available == b.Available &&
-		a.Reserved == b.Reserved && a.Shipped == b.Shipped && maps.Equal(a.Holds, b.Holds)
+		a.Reserved == b.Reserved && a.Shipped == b.Shipped
+}
+
+func sameHolds(a, b map[string]Hold) bool {
+	return maps.EqualFunc(a, b, func(x, y Hold) bool { return x.Quantity == y.Quantity && x.Since.Equal(y.Since) })
 }
 
 func balanced(s Shelf) bool {
-	sum := 0
-	for _, units := range s.Holds {
-		if units <= 0 {
-			return false
-		}
-		sum += units
-	}
-	return sum == s.Reserved && s.Available >= 0 && s.Shipped >= 0 &&
+	return s.Reserved >= 0 && s.Available >= 0 && s.Shipped >= 0 &&
 		s.Initial+s.Restocked == s.Available+s.Reserved+s.Shipped
 }
 
 func level(s Shelf) string {
-	return fmt.Sprintf("%d available, %d reserved for %d orders, %d shipped of %d initial and %d restocked",
-		s.Available, s.Reserved, len(s.Holds), s.Shipped, s.Initial, s.Restocked)
+	return fmt.Sprintf("%d available, %d reserved, %d shipped of %d initial and %d restocked",
+		s.Available, s.Reserved, s.Shipped, s.Initial, s.Restocked)
 }
 
 // settleStock compares one finished order with what the shelves did for it.
@@ -124,11 +100,11 @@ const skew = time.Second
 // of the ledger, so a level may be old; but it must have been.
 func (x *index) snapshots(f *finding) {
 	since := map[string]map[int]int64{} // SKU, level: from when on it may have been seen
-	for sku, events := range x.shelves {
-		levels := map[int]int64{events[0].Value.Shelf.Initial: math.MinInt64}
-		for _, ev := range events {
-			if _, known := levels[ev.Value.Shelf.Available]; !known {
-				levels[ev.Value.Shelf.Available] = ev.At.Add(-skew).UnixNano()
+	for sku, changes := range x.changes {
+		levels := map[int]int64{changes[0].after.Initial: math.MinInt64}
+		for _, c := range changes {
+			if _, known := levels[c.after.Available]; !known {
+				levels[c.after.Available] = c.stored.Add(-skew).UnixNano()
 			}
 		}
 		since[sku] = levels

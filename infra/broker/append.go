@@ -3,6 +3,7 @@ package broker
 import (
 	"context"
 	"errors"
+	"strings"
 
 	"github.com/nats-io/nats.go"
 	"github.com/nats-io/nats.go/jetstream"
@@ -35,7 +36,7 @@ func (j *Journal) Append(ctx context.Context, key, kind string, event []byte, af
 		journal: j, subject: j.prefix + token + "." + last, all: j.prefix + token + ".*",
 		event: event, after: after, id: nuid.Next(),
 	}
-	span := j.client.startProducer(ctx, j.name)
+	span := j.client.startProducer(ctx, "append "+strings.ToLower(j.name))
 	span.tag("messaging.key", key)
 	w.b3 = span.b3
 	err = j.client.withRetries(ctx, func(ctx context.Context) error {

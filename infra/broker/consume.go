@@ -116,7 +116,7 @@ func (j *Journal) settle(ctx context.Context, name string, msg jetstream.Msg, ha
 	}
 	key := j.key(msg.Subject())
 	hctx, cancel := context.WithTimeout(ctx, handlerDeadline)
-	hctx, span := j.client.startConsumer(hctx, name, msg.Headers().Get(headerB3))
+	hctx, span := j.client.startConsumer(hctx, "consume "+name, msg.Headers().Get(headerB3))
 	span.tag("messaging.key", key)
 	stop := keepAlive(hctx, msg)
 	err = guarded(handle)(hctx, key, meta.Sequence.Stream, msg.Data())

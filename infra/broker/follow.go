@@ -16,44 +16,72 @@ const (
 	pullBatch     = 500 // events a reader asks for at a time
 )
 
-// Follow calls handle for every event of the journal since a moment by the
-// broker's clock (zero: since the first), and then for each new one, in order,
-// once each, until ctx ends; it then returns nil. It survives any absence of the
-// broker. A slow handle only delays itself.
-func (j *Journal) Follow(ctx context.Context, since time.Time, handle func(key string, seq uint64, event []byte)) error {
-	var seen uint64
+// Follow calls handle for every event of the journal from a sequence on (0 and
+// 1: all), and then for each new one, in order, once each, until ctx ends; it
+// then returns nil. It survives any absence of the broker. A slow handle only
+// delays itself.
+func (j *Journal) Follow(ctx context.Context, from uint64, handle func(key string, seq uint64, event []byte)) error {
+	next := max(from, 1)
 	j.persist(ctx, func(ctx context.Context) error {
-		c := jetstream.ConsumerConfig{DeliverPolicy: jetstream.DeliverByStartSequencePolicy, OptStartSeq: seen + 1}
-		if seen == 0 && !since.IsZero() {
-			c = jetstream.ConsumerConfig{DeliverPolicy: jetstream.DeliverByStartTimePolicy, OptStartTime: &since}
-		}
+		c := jetstream.ConsumerConfig{DeliverPolicy: jetstream.DeliverByStartSequencePolicy, OptStartSeq: next}
 		return j.read(ctx, c, false, func(msg jetstream.Msg, meta *jetstream.MsgMetadata) bool {
 			handle(j.key(msg.Subject()), meta.Sequence.Stream, msg.Data())
-			seen = meta.Sequence.Stream
+			next = meta.Sequence.Stream + 1
 			return true
 		})
 	})
 	return nil
 }
 
-// Latest calls handle for the last event of every key and kind, in order, and
-// returns when the newest of them was written by the broker's clock: Follow goes
-// on from there without a gap. Handle sees events again when the broker goes
-// away meanwhile. It waits for the broker until ctx ends and then fails.
-func (j *Journal) Latest(ctx context.Context, handle func(key string, seq uint64, event []byte)) (at time.Time, err error) {
+// Latest calls handle for the last event of every key and kind, in order: Follow
+// goes on after the last of them without a gap. Handle sees events again when
+// the broker goes away meanwhile. It waits for the broker until ctx ends and
+// then fails.
+func (j *Journal) Latest(ctx context.Context, handle func(key, kind string, seq uint64, event []byte)) (err error) {
 	c := jetstream.ConsumerConfig{DeliverPolicy: jetstream.DeliverLastPerSubjectPolicy, FilterSubject: j.prefix + anyEvent}
 	j.persist(ctx, func(round context.Context) error {
 		err = j.read(round, c, true, func(msg jetstream.Msg, meta *jetstream.MsgMetadata) bool {
-			handle(j.key(msg.Subject()), meta.Sequence.Stream, msg.Data())
-			at = meta.Timestamp
+			handle(j.key(msg.Subject()), j.kind(msg.Subject()), meta.Sequence.Stream, msg.Data())
 			return true
 		})
 		return err
 	})
+	return ended(ctx, err)
+}
+
+// Read calls handle for the events of a key that are of one of the kinds (none:
+// any) from a sequence on, in order, once each, and returns when there are no
+// more. It waits for the broker until ctx ends and then fails.
+func (j *Journal) Read(ctx context.Context, key string, kinds []string, from uint64, handle func(seq uint64, event []byte)) error {
+	token, err := encodeKey(key)
+	if err != nil {
+		return err
+	}
+	c := jetstream.ConsumerConfig{DeliverPolicy: jetstream.DeliverByStartSequencePolicy, OptStartSeq: max(from, 1)}
+	if c.FilterSubjects, err = j.filtersOf(token, kinds); err != nil {
+		return err
+	}
+	if len(kinds) == 0 {
+		c.FilterSubject = j.prefix + token + ".*"
+	}
+	j.persist(ctx, func(round context.Context) error {
+		err = j.read(round, c, true, func(msg jetstream.Msg, meta *jetstream.MsgMetadata) bool {
+			handle(meta.Sequence.Stream, msg.Data())
+			c.OptStartSeq = meta.Sequence.Stream + 1
+			return true
+		})
+		return err
+	})
+	return ended(ctx, err)
+}
+
+// ended is the fault of a bounded reader: it stops without an error of its own
+// where ctx ended before its first round.
+func ended(ctx context.Context, err error) error {
 	if err == nil && ctx.Err() != nil {
 		err = away(ctx, nil)
 	}
-	return at, asFault(err)
+	return asFault(err)
 }
 
 // persist repeats a reader's round, which ends with the connection, until it

@@ -33,7 +33,7 @@ func TestFollowThroughRestarts(t *testing.T) {
 	}
 	write(0, 100)
 	background(t, func(ctx context.Context) error {
-		return other.Follow(ctx, time.Time{}, func(_ string, _ uint64, event []byte) {
+		return other.Follow(ctx, 0, func(_ string, _ uint64, event []byte) {
 			mu.Lock()
 			defer mu.Unlock()
 			got = append(got, string(event))

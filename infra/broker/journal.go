@@ -122,3 +122,12 @@ func (j *Journal) key(subject string) string {
 	token, _, _ := strings.Cut(strings.TrimPrefix(subject, j.prefix), ".")
 	return decodeKey(token)
 }
+
+// kind is the kind behind a subject of j.
+func (j *Journal) kind(subject string) string {
+	_, token, _ := strings.Cut(strings.TrimPrefix(subject, j.prefix), ".")
+	if token == noKind {
+		return ""
+	}
+	return token
+}

@@ -64,7 +64,7 @@ func TestKeysOfAnyCharacters(t *testing.T) {
 	var got []string
 	ctx, cancel := context.WithTimeout(t.Context(), 20*time.Second)
 	defer cancel()
-	if err := j.Follow(ctx, time.Time{}, func(key string, _ uint64, _ []byte) {
+	if err := j.Follow(ctx, 0, func(key string, _ uint64, _ []byte) {
 		if got = append(got, key); len(got) == len(keys) {
 			cancel()
 		}
@@ -281,7 +281,7 @@ func audit(t *testing.T, j *broker.Journal, acked map[string]uint64) {
 	}
 	stored := map[string][]uint64{}
 	fctx, stop := context.WithCancel(ctx)
-	if err := j.Follow(fctx, time.Time{}, func(_ string, seq uint64, event []byte) {
+	if err := j.Follow(fctx, 0, func(_ string, seq uint64, event []byte) {
 		stored[string(event)] = append(stored[string(event)], seq)
 		if seq == tail {
 			stop()

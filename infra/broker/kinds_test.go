@@ -156,9 +156,9 @@ func TestScanFindsAKindInARange(t *testing.T) {
 // nothing old, no gap.
 func TestLatestAndFollow(t *testing.T) {
 	j, _ := journal(t, "stock")
-	none, err := j.Latest(t.Context(), func(key string, _ uint64, _ []byte) { t.Errorf("an event of %s in an empty journal", key) })
-	if err != nil || !none.IsZero() {
-		t.Fatalf("Latest of an empty journal: %s, %v", none, err)
+	err := j.Latest(t.Context(), func(key, _ string, _ uint64, _ []byte) { t.Errorf("an event of %s in an empty journal", key) })
+	if err != nil {
+		t.Fatalf("Latest of an empty journal: %v", err)
 	}
 	last := map[string]uint64{}
 	write := func(key string) {
@@ -175,11 +175,13 @@ func TestLatestAndFollow(t *testing.T) {
 	}
 	write("c")
 	got := map[string]uint64{}
-	at, err := j.Latest(t.Context(), func(key string, seq uint64, event []byte) {
-		if _, twice := got[key]; twice || string(event) != key {
-			t.Errorf("%q of %s", event, key)
+	tail := uint64(0)
+	err = j.Latest(t.Context(), func(key, kind string, seq uint64, event []byte) {
+		if _, twice := got[key]; twice || string(event) != key || kind != "" {
+			t.Errorf("%q of %s, kind %q", event, key, kind)
 		}
 		got[key] = seq
+		tail = seq
 	})
 	if err != nil || !maps.Equal(got, last) {
 		t.Fatalf("Latest = %v, %v; want %v", got, err, last)
@@ -188,7 +190,7 @@ func TestLatestAndFollow(t *testing.T) {
 	var mu sync.Mutex
 	var seen []uint64
 	background(t, func(ctx context.Context) error {
-		return j.Follow(ctx, at, func(_ string, seq uint64, _ []byte) {
+		return j.Follow(ctx, tail, func(_ string, seq uint64, _ []byte) {
 			mu.Lock()
 			defer mu.Unlock()
 			seen = append(seen, seq)
@@ -204,7 +206,7 @@ func TestLatestAndFollow(t *testing.T) {
 	}
 	gone, leave := context.WithCancel(t.Context())
 	leave()
-	if _, err := j.Latest(gone, func(string, uint64, []byte) {}); fault.CodeOf(err) != fault.Canceled {
+	if err := j.Latest(gone, func(string, string, uint64, []byte) {}); fault.CodeOf(err) != fault.Canceled {
 		t.Errorf("Latest of a caller who left: %v, want canceled", err)
 	}
 }

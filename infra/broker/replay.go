@@ -29,8 +29,5 @@ func (j *Journal) Replay(ctx context.Context, from uint64, handle func(Stored)) 
 		})
 		return err
 	})
-	if err == nil && ctx.Err() != nil {
-		err = away(ctx, nil)
-	}
-	return asFault(err)
+	return ended(ctx, err)
 }

@@ -44,14 +44,17 @@ func encodeKind(kind string) (string, error) {
 }
 
 // filters are the subjects of the events of some kinds; no kinds are all.
-func (j *Journal) filters(kinds []string) ([]string, error) {
+func (j *Journal) filters(kinds []string) ([]string, error) { return j.filtersOf("*", kinds) }
+
+// filtersOf are the subjects of a key's token.
+func (j *Journal) filtersOf(key string, kinds []string) ([]string, error) {
 	var subjects []string
 	for _, kind := range kinds {
 		token, err := encodeKind(kind)
 		if err != nil {
 			return nil, err
 		}
-		subjects = append(subjects, j.prefix+"*."+token)
+		subjects = append(subjects, j.prefix+key+"."+token)
 	}
 	return subjects, nil
 }

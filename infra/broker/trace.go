@@ -2,7 +2,6 @@ package broker
 
 import (
 	"context"
-	"strings"
 
 	"github.com/openzipkin/zipkin-go"
 	"github.com/openzipkin/zipkin-go/model"
@@ -27,7 +26,7 @@ type messageSpan struct {
 
 // startProducer starts a PRODUCER span below the span in ctx, if that one is
 // sampled. An unsampled trace travels on without one.
-func (c *Client) startProducer(ctx context.Context, stream string) messageSpan {
+func (c *Client) startProducer(ctx context.Context, name string) messageSpan {
 	parent := zipkin.SpanFromContext(ctx)
 	if parent == nil || parent.Context().TraceID.Empty() {
 		return messageSpan{}
@@ -36,7 +35,7 @@ func (c *Client) startProducer(ctx context.Context, stream string) messageSpan {
 	if c.opts.Tracer == nil || !sampled(sc) {
 		return messageSpan{b3: b3.Single(sc)}
 	}
-	span := c.opts.Tracer.StartSpan("append "+strings.ToLower(stream),
+	span := c.opts.Tracer.StartSpan(name,
 		zipkin.Kind(model.Producer), zipkin.Parent(sc), zipkin.RemoteEndpoint(remote))
 	return messageSpan{span: span, b3: b3.Single(span.Context())}
 }
@@ -48,7 +47,7 @@ func (c *Client) startConsumer(ctx context.Context, name, header string) (contex
 	if c.opts.Tracer == nil || !ok || sc.ID == 0 {
 		return ctx, messageSpan{}
 	}
-	span := c.opts.Tracer.StartSpan("consume "+name,
+	span := c.opts.Tracer.StartSpan(name,
 		zipkin.Kind(model.Consumer), zipkin.Parent(sc), zipkin.RemoteEndpoint(remote), zipkin.FlushOnFinish(false))
 	return zipkin.NewContext(ctx, span), messageSpan{span: span, held: true}
 }

@@ -2,10 +2,9 @@ package inventory
 
 import (
 	"context"
+	"crypto/rand"
 	"encoding/json"
-	"fmt"
 	"log/slog"
-	"math/rand/v2"
 	"sync"
 	"sync/atomic"
 	"time"
@@ -13,84 +12,146 @@ import (
 	"github.com/kitmesh/kitmesh/services/fault"
 )
 
-// Ledger is the Service: a copy of the stock journal in memory, which Run keeps
-// up to date, and writes that only succeed on top of its newest event.
-type Ledger struct {
-	journal Journal
-	log     *slog.Logger
-	ready   atomic.Bool
+// Options says what a ledger needs to know beside its ports; the zero value is
+// usable.
+type Options struct {
+	ID           string        // of the instance; names the owner in events
+	Logger       *slog.Logger  // nil: silent
+	Orders       Orders        // nil: no hold is ever forgotten
+	HoldFor      time.Duration // an older hold is released if its order is gone; 0 means 15 min
+	ExpireEvery  time.Duration // how often an owner looks for such holds; 0 means 15 s
+	BalanceEvery time.Duration // how often an instance takes a shard while it has too few; 0 means 500 ms, less than 0 never
+}
 
-	mu       sync.RWMutex
-	accounts map[string]*account
+// Ledger is the Service. The stock is cut into shards, each a stream of events.
+// Every instance follows all of them and can say what lies on the shelves. One
+// instance owns a shard: it alone decides about it, and the others send it what
+// they are asked. An instance becomes the owner by writing so into the shard's
+// own stream, on top of its last event; whatever the owner before still tries to
+// write comes after an event that it does not know, and is refused.
+type Ledger struct {
+	journal  Journal
+	exchange Exchange
+	opts     Options
+	address  string // where the other instances reach this run of the instance
+	shards   [shards]*shard
+	stats    Stats
+	ready    atomic.Bool
 }
 
 var _ Service = (*Ledger)(nil)
 
 // New returns a Service on a journal, with the units that lie on the shelves of
-// SKUs without events. It answers once Run has read the journal. A nil logger
-// is silent.
-func New(journal Journal, initial map[string]int, logger *slog.Logger) *Ledger {
-	if logger == nil {
-		logger = slog.New(slog.DiscardHandler)
+// SKUs without events. It answers once Run has read the journal.
+func New(journal Journal, exchange Exchange, initial map[string]int, o Options) *Ledger {
+	if o.Logger == nil {
+		o.Logger = slog.New(slog.DiscardHandler)
 	}
-	l := &Ledger{journal: journal, log: logger, accounts: make(map[string]*account, len(initial))}
+	if o.HoldFor <= 0 {
+		o.HoldFor = 15 * time.Minute
+	}
+	if o.ExpireEvery <= 0 {
+		o.ExpireEvery = 15 * time.Second
+	}
+	if o.BalanceEvery == 0 {
+		o.BalanceEvery = 500 * time.Millisecond
+	}
+	l := &Ledger{journal: journal, exchange: exchange, opts: o, address: o.ID + "/" + rand.Text()[:10]}
+	for n := range l.shards {
+		l.shards[n] = newShard(n)
+	}
 	for sku, units := range initial {
-		l.accounts[sku] = newAccount(newShelf(sku, units))
+		l.shards[shardOf(sku)].shelves[sku] = newShelf(units)
 	}
 	return l
 }
 
-// Run keeps the copy up to date until ctx ends. It begins with the last event of
-// every SKU, which holds the whole shelf, and then reads on from the oldest
-// settled key that must be remembered.
+// Run keeps the copy of the journal up to date and works on the shards that this
+// instance owns, until ctx ends. It fails for a journal that is another ledger.
 func (l *Ledger) Run(ctx context.Context) error {
-	var tail uint64
-	at, err := l.journal.Latest(ctx, func(sku string, seq uint64, data []byte) {
-		var e event
-		if l.decode(sku, seq, data, &e) {
-			l.open(sku).begin(seq, e)
+	tail, err := l.start(ctx)
+	if err != nil {
+		if ctx.Err() != nil {
+			err = nil // nobody waits for it any more
 		}
-		tail = max(tail, seq)
-	})
-	if err != nil && ctx.Err() == nil {
 		return err
 	}
-	l.ready.Store(err == nil && tail == 0)
-	since := time.Now().Add(-settledFor)
-	if at.Before(since) {
-		since = at // also where our clock is ahead of the journal's
+	stop, err := l.exchange.Listen(l.address, l.answer)
+	if err != nil {
+		return err
 	}
-	return l.journal.Follow(ctx, since, func(sku string, seq uint64, data []byte) {
-		l.take(l.open(sku), sku, seq, data)
-		if seq >= tail {
-			l.ready.Store(true)
+	l.ready.Store(true)
+	var owned sync.WaitGroup
+	for _, s := range l.shards {
+		w := &writer{shard: s, ledger: l, examined: map[place]time.Time{}}
+		owned.Go(func() { w.run(ctx) })
+	}
+	owned.Go(func() { l.balance(ctx) })
+	err = l.journal.Follow(ctx, tail+1, func(name string, seq uint64, data []byte) {
+		if s := l.named(name); s != nil {
+			l.take(s, seq, data)
 		}
 	})
+	owned.Wait()
+	stop()
+	return err
 }
 
-// take brings an account to the state after an event. Most events of a replay
-// are before that state, and those written here are known: neither needs the
-// shelf, which is the most of them.
-func (l *Ledger) take(a *account, sku string, seq uint64, data []byte) {
-	shelved, remembered := a.progress()
-	switch {
-	case seq <= remembered:
-	case seq <= shelved:
-		var f fact
-		if l.decode(sku, seq, data, &f) {
-			a.remember(seq, f)
+// start brings every shard to its present state: its last checkpoint, and what
+// came after. It returns the sequence that it has read up to.
+func (l *Ledger) start(ctx context.Context) (tail uint64, err error) {
+	var strange error
+	err = l.journal.Latest(ctx, func(name, kind string, seq uint64, data []byte) {
+		tail = max(tail, seq)
+		s := l.named(name)
+		if s == nil {
+			strange = fault.New(fault.Internal, "the stock journal holds %q, which is no shelf of this version of kitmesh; start the broker with an empty store", name)
+			return
 		}
-	default:
 		var e event
-		if l.decode(sku, seq, data, &e) {
-			a.apply(seq, e)
+		if kind == kindCheckpoint && l.decode(name, seq, data, &e) && e.Checkpoint != nil {
+			s.restore(seq, *e.Checkpoint)
 		}
+	})
+	if err == nil {
+		err = strange
+	}
+	for _, s := range l.shards {
+		if err != nil {
+			return 0, err
+		}
+		if tail == 0 {
+			continue
+		}
+		err = l.journal.Read(ctx, s.name, nil, s.seq+1, func(seq uint64, data []byte) { l.take(s, seq, data) })
+	}
+	return tail, err
+}
+
+// named returns the shard of a stream, nil when it is no shard of this ledger.
+func (l *Ledger) named(name string) *shard {
+	for _, s := range l.shards {
+		if s.name == name {
+			return s
+		}
+	}
+	return nil
+}
+
+// take brings a shard to the state after an event.
+func (l *Ledger) take(s *shard, seq uint64, data []byte) {
+	if s.knows(seq) {
+		return // written here, most likely
+	}
+	var e event
+	if l.decode(s.name, seq, data, &e) {
+		s.apply(seq, e)
 	}
 }
 
-func (l *Ledger) decode(sku string, seq uint64, data []byte, into any) (ok bool) {
+func (l *Ledger) decode(shard string, seq uint64, data []byte, into any) (ok bool) {
 	if err := json.Unmarshal(data, into); err != nil {
-		l.log.Error("a stock event cannot be read; it is skipped", "sku", sku, "seq", seq, "err", err)
+		l.opts.Logger.Error("a stock event cannot be read; it is skipped", "shard", shard, "seq", seq, "err", err)
 		return false
 	}
 	return true
@@ -102,112 +163,4 @@ func (l *Ledger) Ready(context.Context) (string, error) {
 		return "", fault.New(fault.Unavailable, "the stock ledger is still being read")
 	}
 	return "the stock ledger is up to date", nil
-}
-
-// account returns the copy of a SKU that exists.
-func (l *Ledger) account(sku string) (*account, error) {
-	l.mu.RLock()
-	defer l.mu.RUnlock()
-	if a := l.accounts[sku]; a != nil {
-		return a, nil
-	}
-	return nil, fault.New(fault.NotFound, "there is no SKU %q", sku)
-}
-
-// open returns the copy of any SKU; one that is no longer on the list keeps its
-// ledger.
-func (l *Ledger) open(sku string) *account {
-	if a, err := l.account(sku); err == nil {
-		return a
-	}
-	l.mu.Lock()
-	defer l.mu.Unlock()
-	if l.accounts[sku] == nil {
-		l.accounts[sku] = newAccount(newShelf(sku, 0))
-	}
-	return l.accounts[sku]
-}
-
-// maxWrite bounds one write with all its waits.
-const maxWrite = 10 * time.Second
-
-// decide looks at what is known of a key and says which event follows; nil when
-// nothing has to happen.
-type decide func(view) (*event, error)
-
-// write appends the event that d decides on. When another instance was faster
-// it decides again on the newer state. An error without a verdict
-// (fault.Unavailable and the like) leaves the outcome open; repeating the call
-// finds out.
-func (l *Ledger) write(ctx context.Context, sku, key string, d decide) error {
-	a, err := l.account(sku)
-	if err != nil {
-		return err
-	}
-	ctx, cancel := context.WithTimeout(ctx, maxWrite) // for callers without a deadline
-	defer cancel()
-	if err := a.acquire(ctx); err != nil {
-		return err
-	}
-	defer a.release()
-	for {
-		v := a.view(key)
-		e, verdict := d(v)
-		if verdict == nil && e == nil {
-			return nil
-		}
-		var seen uint64 // what the journal is known to have reached
-		if verdict != nil {
-			// A refusal, unlike an event, would not be stopped by the journal
-			// when this copy is behind.
-			if seen, err = l.last(ctx, sku); err != nil {
-				return err
-			}
-			if seen <= v.seq {
-				return verdict
-			}
-		} else {
-			if err = l.append(ctx, a, *e, v.seq); fault.CodeOf(err) != fault.Conflict {
-				return err
-			}
-			seen = v.seq + 1
-		}
-		if err := a.await(ctx, seen); err != nil {
-			return err
-		}
-		pause(ctx, rand.N(2*time.Millisecond))
-	}
-}
-
-// append writes e after the event after, and into the copy.
-func (l *Ledger) append(ctx context.Context, a *account, e event, after uint64) error {
-	e.At = time.Now().UTC()
-	data, err := json.Marshal(e)
-	if err != nil {
-		return fmt.Errorf("inventory: %w", err)
-	}
-	seq, err := l.journal.Append(ctx, e.Shelf.SKU, "", data, after)
-	if err == nil {
-		a.apply(seq, e)
-	}
-	return err
-}
-
-// last returns the sequence of the SKU's newest event, 0 when it has none.
-func (l *Ledger) last(ctx context.Context, sku string) (uint64, error) {
-	_, seq, err := l.journal.Last(ctx, sku)
-	if fault.CodeOf(err) == fault.NotFound {
-		return 0, nil
-	}
-	return seq, err
-}
-
-// pause waits for d or until ctx ends.
-func pause(ctx context.Context, d time.Duration) {
-	t := time.NewTimer(d)
-	defer t.Stop()
-	select {
-	case <-t.C:
-	case <-ctx.Done():
-	}
 }

@@ -21,46 +21,71 @@ func TestMain(m *testing.M) { goleak.VerifyTestMain(m) }
 
 var shelves = map[string]int{"cup": 100, "tea": 40, "bell": 0, "limited-pot": 10}
 
-func must(t *testing.T, err error) {
+func must(t testing.TB, err error) {
 	t.Helper()
 	if err != nil {
 		t.Fatal(err)
 	}
 }
 
-func want(t *testing.T, what string, err error, code fault.Code) {
+func want(t testing.TB, what string, err error, code fault.Code) {
 	t.Helper()
 	if fault.CodeOf(err) != code {
 		t.Errorf("%s: %v, want code %q", what, err, code)
 	}
 }
 
-func journal(t *testing.T) *broker.Journal {
+// world is a broker with a stock journal.
+type world struct {
+	*broker.Journal
+	*broker.Client
+}
+
+func journal(t testing.TB) world {
 	t.Helper()
 	s, err := broker.Start(t.Context(), broker.ServerOptions{Dir: t.TempDir()})
 	must(t, err)
 	t.Cleanup(func() { must(t, s.Stop()) })
-	c, err := broker.Connect(t.Context(), s.URL(), broker.Options{})
+	return connect(t, s.URL())
+}
+
+// connect returns a connection of its own.
+func connect(t testing.TB, url string) world {
+	t.Helper()
+	c, err := broker.Connect(t.Context(), url, broker.Options{})
 	must(t, err)
 	t.Cleanup(c.Close)
 	j, err := c.Journal(t.Context(), "stock")
 	must(t, err)
-	return j
+	return world{j, c}
 }
 
 // instance runs one instance until the test ends and waits until it is ready.
-func instance(t *testing.T, j inventory.Journal) *inventory.Ledger {
+func instance(t testing.TB, w world) *inventory.Ledger {
 	t.Helper()
-	l := inventory.New(j, shelves, nil)
-	ctx, cancel := context.WithCancel(context.WithoutCancel(t.Context()))
-	done := make(chan error, 1)
-	go func() { done <- l.Run(ctx) }()
-	t.Cleanup(func() { cancel(); must(t, <-done) })
-	eventually(t, "the instance is ready", func() bool { _, err := l.Ready(t.Context()); return err == nil })
+	return instanceOn(t, w.Journal, w.Client, inventory.Options{})
+}
+
+func instanceOn(t testing.TB, j inventory.Journal, x inventory.Exchange, o inventory.Options) *inventory.Ledger {
+	t.Helper()
+	l := inventory.New(j, x, shelves, o)
+	start(t, l)
 	return l
 }
 
-func eventually(t *testing.T, what string, ok func() bool) {
+// start runs l until the test ends, or until stop is called.
+func start(t testing.TB, l *inventory.Ledger) (stop func()) {
+	t.Helper()
+	ctx, cancel := context.WithCancel(context.WithoutCancel(t.Context()))
+	done := make(chan error, 1)
+	go func() { done <- l.Run(ctx) }()
+	stop = sync.OnceFunc(func() { cancel(); must(t, <-done) })
+	t.Cleanup(stop)
+	eventually(t, "the instance is ready", func() bool { _, err := l.Ready(t.Context()); return err == nil })
+	return stop
+}
+
+func eventually(t testing.TB, what string, ok func() bool) {
 	t.Helper()
 	for deadline := time.Now().Add(20 * time.Second); !ok(); time.Sleep(2 * time.Millisecond) {
 		if time.Now().After(deadline) {
@@ -76,25 +101,25 @@ func lines(quantity int, skus ...string) (ls []inventory.Line) {
 	return ls
 }
 
-func reserve(t *testing.T, l *inventory.Ledger, key string, ls []inventory.Line) error {
+func reserve(t testing.TB, l inventory.Service, key string, ls []inventory.Line) error {
 	t.Helper()
 	_, err := l.Reserve(t.Context(), inventory.ReserveRequest{Key: key, Lines: ls})
 	return err
 }
 
-func commit(t *testing.T, l *inventory.Ledger, key string, ls []inventory.Line) error {
+func commit(t testing.TB, l inventory.Service, key string, ls []inventory.Line) error {
 	t.Helper()
 	_, err := l.Commit(t.Context(), inventory.SettleRequest{Key: key, Lines: ls})
 	return err
 }
 
-func release(t *testing.T, l *inventory.Ledger, key string, ls []inventory.Line) error {
+func release(t testing.TB, l inventory.Service, key string, ls []inventory.Line) error {
 	t.Helper()
 	_, err := l.Release(t.Context(), inventory.SettleRequest{Key: key, Lines: ls})
 	return err
 }
 
-func stock(t *testing.T, l *inventory.Ledger, sku string, available, reserved, shipped int) {
+func stock(t testing.TB, l *inventory.Ledger, sku string, available, reserved, shipped int) {
 	t.Helper()
 	s, err := l.Stock(t.Context(), inventory.StockRequest{SKU: sku})
 	must(t, err)
@@ -103,31 +128,27 @@ func stock(t *testing.T, l *inventory.Ledger, sku string, available, reserved, s
 	}
 }
 
-// audit replays the ledger and checks the balance after every event.
-func audit(t *testing.T, j *broker.Journal) {
+// audit replays the ledger, checks the balance after every event and that only
+// owners wrote.
+func audit(t *testing.T, j world) {
 	t.Helper()
-	tail, err := j.Tail(t.Context())
-	must(t, err)
-	ctx, cancel := context.WithTimeout(t.Context(), 20*time.Second)
-	defer cancel()
-	must(t, j.Follow(ctx, time.Time{}, func(sku string, seq uint64, data []byte) {
+	owners := map[string]string{}
+	must(t, j.Replay(t.Context(), 1, func(ev broker.Stored) {
 		var e struct {
-			Shelf struct {
-				Initial, Restocked, Available, Reserved, Shipped int
-				Holds                                            map[string]int
+			By      string
+			Claim   *struct{ Owner string }
+			Shelves map[string]struct{ Initial, Restocked, Available, Reserved, Shipped int }
+		}
+		must(t, json.Unmarshal(ev.Data, &e))
+		if e.Claim != nil {
+			owners[ev.Key] = e.Claim.Owner
+		} else if e.By != owners[ev.Key] {
+			t.Errorf("event %d of %s is by %q, the owner is %q", ev.Seq, ev.Key, e.By, owners[ev.Key])
+		}
+		for sku, s := range e.Shelves {
+			if s.Initial+s.Restocked != s.Available+s.Reserved+s.Shipped || s.Available < 0 || s.Reserved < 0 || s.Initial != shelves[sku] {
+				t.Errorf("event %d of %s does not balance: %+v", ev.Seq, sku, s)
 			}
-		}
-		must(t, json.Unmarshal(data, &e))
-		held := 0
-		for _, n := range e.Shelf.Holds {
-			held += n
-		}
-		s := e.Shelf
-		if s.Initial+s.Restocked != s.Available+s.Reserved+s.Shipped || s.Available < 0 || s.Reserved != held || s.Initial != shelves[sku] {
-			t.Errorf("event %d of %s does not balance: %+v", seq, sku, s)
-		}
-		if seq >= tail {
-			cancel()
 		}
 	}))
 }
@@ -202,7 +223,7 @@ func TestBadRequests(t *testing.T) {
 	want(t, "stock of nothing", err, fault.NotFound)
 	stock(t, l, "cup", 100, 0, 0)
 
-	idle := inventory.New(journal(t), shelves, nil) // its Run never runs
+	idle := inventory.New(nil, nil, shelves, inventory.Options{}) // its Run never runs
 	want(t, "reserve before the ledger is read", reserve(t, idle, "k", lines(1, "cup")), fault.Unavailable)
 	_, err = idle.Stock(t.Context(), inventory.StockRequest{SKU: "cup"})
 	want(t, "stock before the ledger is read", err, fault.Unavailable)
@@ -297,7 +318,7 @@ func (j lossy) Append(ctx context.Context, key, kind string, event []byte, after
 
 func TestLostAnswersHaveOneEffect(t *testing.T) {
 	j := journal(t)
-	l := instance(t, lossy{j})
+	l := instanceOn(t, lossy{j.Journal}, j.Client, inventory.Options{})
 	again := func(f func() error) {
 		t.Helper()
 		for tries := 0; ; tries++ {
@@ -339,8 +360,8 @@ func TestInitialStock(t *testing.T) {
 // behind delivers events late, like an instance that was paused or starved.
 type behind struct{ inventory.Journal }
 
-func (j behind) Follow(ctx context.Context, since time.Time, handle func(string, uint64, []byte)) error {
-	return j.Journal.Follow(ctx, since, func(key string, seq uint64, event []byte) {
+func (j behind) Follow(ctx context.Context, from uint64, handle func(string, uint64, []byte)) error {
+	return j.Journal.Follow(ctx, from, func(key string, seq uint64, event []byte) {
 		select {
 		case <-time.After(100 * time.Millisecond):
 		case <-ctx.Done():
@@ -353,7 +374,7 @@ func (j behind) Follow(ctx context.Context, since time.Time, handle func(string,
 // one just did: it must find out before it refuses.
 func TestRefusalsAreNotStale(t *testing.T) {
 	j := journal(t)
-	quick, late := instance(t, j), instance(t, behind{j})
+	quick, late := instance(t, j), instanceOn(t, behind{j.Journal}, j.Client, inventory.Options{})
 	ls := lines(10, "limited-pot")
 	must(t, reserve(t, quick, "a", ls))
 	must(t, commit(t, late, "a", ls)) // it has not heard of the hold

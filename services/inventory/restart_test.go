@@ -2,124 +2,113 @@ package inventory_test
 
 import (
 	"context"
-	"encoding/json"
+	"fmt"
+	"sync"
+	"sync/atomic"
 	"testing"
-	"time"
 
 	"github.com/kitmesh/kitmesh/services/fault"
 	"github.com/kitmesh/kitmesh/services/inventory"
 )
 
-// archive is a journal with a past, read-only: what a restart reads of it.
-type archive struct {
-	t      *testing.T
-	events []archived
-
-	replayed map[uint64]bool
-	since    time.Time
+// counting counts the events that a reader gets.
+type counting struct {
+	inventory.Journal
+	read *atomic.Int64
 }
 
-type archived struct {
-	seq   uint64
-	sku   string
-	at    time.Time
-	event string
+func (j counting) Latest(ctx context.Context, handle func(string, string, uint64, []byte)) error {
+	return j.Journal.Latest(ctx, func(shard, kind string, seq uint64, event []byte) {
+		j.read.Add(1)
+		handle(shard, kind, seq, event)
+	})
 }
 
-func (a *archive) Append(context.Context, string, string, []byte, uint64) (uint64, error) {
-	a.t.Error("the restart wrote something")
-	return 0, fault.New(fault.Internal, "read-only")
+func (j counting) Read(ctx context.Context, shard string, kinds []string, from uint64, handle func(uint64, []byte)) error {
+	return j.Journal.Read(ctx, shard, kinds, from, func(seq uint64, event []byte) {
+		j.read.Add(1)
+		handle(seq, event)
+	})
 }
 
-func (a *archive) Last(_ context.Context, sku string) (event []byte, seq uint64, err error) {
-	err = fault.New(fault.NotFound, "no event of %s", sku)
-	for _, e := range a.events {
-		if e.sku == sku {
-			event, seq, err = []byte(e.event), e.seq, nil
+// sell reserves and settles many orders of one SKU, one after the other: each
+// is two events.
+func sell(t testing.TB, l *inventory.Ledger, sku string, from, to int) {
+	t.Helper()
+	for i := from; i < to; i++ {
+		key, ls := fmt.Sprint("order-", i), lines(1, sku)
+		must(t, reserve(t, l, key, ls))
+		if i%10 == 0 {
+			must(t, release(t, l, key, ls))
+		} else {
+			must(t, commit(t, l, key, ls))
 		}
 	}
-	return event, seq, err
 }
 
-func (a *archive) Latest(ctx context.Context, handle func(string, uint64, []byte)) (at time.Time, err error) {
-	for _, e := range a.events {
-		if _, last, _ := a.Last(ctx, e.sku); last == e.seq {
-			handle(e.sku, e.seq, []byte(e.event))
-			at = e.at
+// TestRestartCostsNoMoreLater restarts after few and after many orders: what is
+// read does not grow, and nothing is forgotten.
+func TestRestartCostsNoMoreLater(t *testing.T) {
+	w := journal(t)
+	l := instance(t, w)
+	must(t, reserve(t, l, "open", lines(2, "cup")))
+	restart := func(what string) int64 {
+		t.Helper()
+		var read atomic.Int64
+		late := instanceOn(t, counting{w.Journal, &read}, w.Client, inventory.Options{BalanceEvery: -1})
+		n := read.Load()
+		t.Logf("%s: %d events read", what, n)
+		s, err := late.Stock(t.Context(), inventory.StockRequest{SKU: "cup"})
+		must(t, err)
+		if here, err := l.Stock(t.Context(), inventory.StockRequest{SKU: "cup"}); err != nil || here != s {
+			t.Errorf("%s: %+v after the restart, %+v at the owner", what, s, here)
 		}
+		return n
 	}
-	return at, nil
-}
-
-func (a *archive) Follow(ctx context.Context, since time.Time, handle func(string, uint64, []byte)) error {
-	a.since, a.replayed = since, map[uint64]bool{}
-	for _, e := range a.events {
-		if !e.at.Before(since) {
-			a.replayed[e.seq] = true
-			handle(e.sku, e.seq, []byte(e.event))
-		}
+	sell(t, l, "cup", 0, 120)
+	few := restart("after 120 orders")
+	sell(t, l, "cup", 120, 700)
+	if many := restart("after 700 orders"); many > few+100 || many > 300 {
+		t.Errorf("a restart reads %d events after 700 orders, %d after 120", many, few)
 	}
-	<-ctx.Done()
-	return nil
+	audit(t, w)
 }
 
-// add writes what happened to a key's hold of one unit some time ago.
-func (a *archive) add(ago time.Duration, sku, kind, key string, shelf map[string]any) {
-	a.t.Helper()
-	at := time.Now().Add(-ago)
-	shelf["sku"] = sku
-	data, err := json.Marshal(map[string]any{"kind": kind, "key": key, "quantity": 1, "at": at, "shelf": shelf})
-	must(a.t, err)
-	a.events = append(a.events, archived{uint64(len(a.events) + 1), sku, at, string(data)})
-}
-
-// TestRestartReadsOneHour starts on an old ledger: the shelves come from the
-// last event of each SKU, however old, and the keys settled within the last hour
-// are remembered, those before are not even read.
-func TestRestartReadsOneHour(t *testing.T) {
-	a := &archive{t: t}
-	a.add(72*time.Hour, "tea", "reserved", "open", map[string]any{"initial": 40, "available": 39, "reserved": 1, "holds": map[string]int{"open": 1}})
-	a.add(3*time.Hour, "cup", "committed", "ancient", map[string]any{"initial": 100, "available": 99, "shipped": 1})
-	a.add(50*time.Minute, "cup", "committed", "shipped", map[string]any{"initial": 100, "available": 98, "shipped": 2})
-	a.add(40*time.Minute, "cup", "released", "gone", map[string]any{"initial": 100, "available": 98, "shipped": 2})
-	a.add(30*time.Minute, "cup", "reserved", "held", map[string]any{"initial": 100, "available": 97, "reserved": 1, "shipped": 2, "holds": map[string]int{"held": 1}})
-	l := instance(t, a)
-	stock(t, l, "cup", 97, 1, 2)
-	stock(t, l, "tea", 39, 1, 0)
-	stock(t, l, "limited-pot", 10, 0, 0)
+// TestTakeoverRemembers has an instance that began after a checkpoint take a
+// shard: what was settled before is known to it.
+func TestTakeoverRemembers(t *testing.T) {
+	w := journal(t)
+	first := inventory.New(w.Journal, w.Client, shelves, inventory.Options{})
+	stop := start(t, first)
+	sell(t, first, "cup", 0, 700)
+	if first.Stats().Checkpoints.Load() < 4 {
+		t.Fatalf("%d checkpoints, nothing is shown", first.Stats().Checkpoints.Load())
+	}
+	stop()
+	second := instance(t, w)
 	one := lines(1, "cup")
-	must(t, commit(t, l, "shipped", one))
-	must(t, release(t, l, "gone", one))
-	want(t, "release of what was shipped 50 minutes ago", release(t, l, "shipped", one), fault.Conflict)
-	want(t, "reserve of what was released 40 minutes ago", reserve(t, l, "gone", one), fault.Conflict)
-	want(t, "commit of what was shipped 3 hours ago", commit(t, l, "ancient", one), fault.NotFound)
-	must(t, reserve(t, l, "held", one))
-	must(t, reserve(t, l, "open", lines(1, "tea")))
-	if a.replayed[1] || a.replayed[2] || !a.replayed[3] {
-		t.Errorf("the restart replayed %v, want the last hour", a.replayed)
+	for i := range 700 {
+		key := fmt.Sprint("order-", i)
+		if i%10 == 0 {
+			must(t, release(t, second, key, one))
+			want(t, "commit of what was released", commit(t, second, key, one), fault.Conflict)
+		} else {
+			must(t, commit(t, second, key, one))
+			want(t, "release of what was shipped", release(t, second, key, one), fault.Conflict)
+		}
 	}
+	sell(t, second, "cup", 700, 1000) // and its own checkpoints know the lists before
+	third := instance(t, w)
+	must(t, commit(t, third, "order-1", one))
+	audit(t, w)
 }
 
-// TestRestartAfterALongPause has a ledger whose newest event is old: it is read
-// on from there, so that nothing is missed where clocks differ.
-func TestRestartAfterALongPause(t *testing.T) {
-	a := &archive{t: t}
-	a.add(5*time.Hour, "cup", "committed", "first", map[string]any{"initial": 100, "available": 99, "shipped": 1})
-	a.add(4*time.Hour, "cup", "committed", "second", map[string]any{"initial": 100, "available": 98, "shipped": 2})
-	l := instance(t, a)
-	stock(t, l, "cup", 98, 0, 2)
-	if a.replayed[1] || !a.replayed[2] {
-		t.Errorf("the restart replayed %v, want the last event", a.replayed)
-	}
-}
-
-// TestNotReadyBeforeTheReplay has the shelves known, but not yet what was
-// settled: refusing to answer beats reserving what was released.
+// TestNotReadyBeforeTheReplay refuses to answer before the journal is read.
 func TestNotReadyBeforeTheReplay(t *testing.T) {
-	a := &archive{t: t}
-	a.add(time.Minute, "cup", "released", "gone", map[string]any{"initial": 100, "available": 100})
-	stuck := stuck{archive: a, entered: make(chan struct{})}
-	l := inventory.New(stuck, shelves, nil)
+	w := journal(t)
+	must(t, reserve(t, instance(t, w), "held", lines(1, "cup")))
+	stuck := stuck{Journal: w.Journal, entered: make(chan struct{})}
+	l := inventory.New(stuck, w.Client, shelves, inventory.Options{})
 	ctx, cancel := context.WithCancel(context.WithoutCancel(t.Context()))
 	done := make(chan error, 1)
 	go func() { done <- l.Run(ctx) }()
@@ -131,12 +120,41 @@ func TestNotReadyBeforeTheReplay(t *testing.T) {
 
 // stuck never delivers the replay.
 type stuck struct {
-	*archive
+	inventory.Journal
 	entered chan struct{}
 }
 
-func (s stuck) Follow(ctx context.Context, _ time.Time, _ func(string, uint64, []byte)) error {
+func (s stuck) Read(ctx context.Context, _ string, _ []string, _ uint64, _ func(uint64, []byte)) error {
 	close(s.entered)
 	<-ctx.Done()
-	return nil
+	return ctx.Err()
+}
+
+// TestOtherLedgersAreRefused starts on journals of other versions.
+func TestOtherLedgersAreRefused(t *testing.T) {
+	for _, key := range []string{"cup", "of8-01"} {
+		w := journal(t)
+		_, err := w.Append(t.Context(), key, "", []byte(`{"kind":"reserved","key":"k","quantity":1,"shelf":{"sku":"cup"}}`), 0)
+		must(t, err)
+		err = inventory.New(w.Journal, w.Client, shelves, inventory.Options{}).Run(t.Context())
+		want(t, "a journal with the key "+key, err, fault.Internal)
+	}
+}
+
+// TestBatches has many orders of one SKU at once share events.
+func TestBatches(t *testing.T) {
+	w := journal(t)
+	l := instance(t, w)
+	var wg sync.WaitGroup
+	for i := range 100 {
+		wg.Go(func() { must(t, reserve(t, l, fmt.Sprint("k", i), lines(1, "cup"))) })
+	}
+	wg.Wait()
+	stock(t, l, "cup", 76, 100, 0) // filled up on the way
+	s := l.Stats()
+	t.Logf("%d requests in %d events", s.Requests.Load(), s.Events.Load())
+	if s.Requests.Load() != 100 || s.Events.Load() > 50 {
+		t.Errorf("%d requests in %d events, want 100 in far fewer", s.Requests.Load(), s.Events.Load())
+	}
+	audit(t, w)
 }

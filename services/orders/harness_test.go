@@ -73,7 +73,7 @@ func newShopOn(t testing.TB, url string, o provider.Options) *shop {
 	must(t, err)
 	t.Cleanup(s.provider.Close)
 	s.journal = s.open("orders")
-	s.stock = inventory.New(s.open("stock"), s.initial, nil)
+	s.stock = inventory.New(s.open("stock"), s.client, s.initial, inventory.Options{})
 	s.background(s.stock.Run)
 	s.eventually("the stock ledger", func() bool { _, err := s.stock.Ready(t.Context()); return err == nil })
 	desk := shipping.New(s.open("shipments"), s.journal, prices{}, nil)
@@ -274,7 +274,7 @@ func (s *shop) replay() map[string]orders.Order {
 	ctx, cancel := context.WithTimeout(s.t.Context(), 20*time.Second)
 	defer cancel()
 	var once sync.Once
-	must(s.t, s.journal.Follow(ctx, time.Time{}, func(key string, seq uint64, event []byte) {
+	must(s.t, s.journal.Follow(ctx, 0, func(key string, seq uint64, event []byte) {
 		o, revision := decode(s.t, event)
 		if revisions[key]++; revision != revisions[key] {
 			s.t.Errorf("order %s: revision %d came as %d", key, revision, revisions[key])

@@ -257,6 +257,13 @@ func (a *App) Journal(name string) (*broker.Journal, error) {
 	return j, nil
 }
 
+// Exchange carries requests between the instances of a service. It needs a
+// journal to be open.
+func (a *App) Exchange() *broker.Client { return a.broker }
+
+// Registry is where a service registers collectors of its own.
+func (a *App) Registry() prometheus.Registerer { return a.registry }
+
 // Go has run run in the background while the instance serves. It ends when ctx
 // does; an earlier error ends the instance.
 func (a *App) Go(name string, run func(ctx context.Context) error) {

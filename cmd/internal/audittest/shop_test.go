@@ -142,7 +142,7 @@ func (s *shop) card(url string, tries int) *provider.Client {
 // ledger starts one instance of inventory.
 func (s *shop) ledger() inventory.Service {
 	s.t.Helper()
-	l := inventory.New(s.open("stock"), s.start, nil)
+	l := inventory.New(s.open("stock"), s.broker, s.start, inventory.Options{})
 	s.background(l.Run)
 	for deadline := time.Now().Add(20 * time.Second); ; time.Sleep(5 * time.Millisecond) {
 		if _, err := l.Ready(s.t.Context()); err == nil {

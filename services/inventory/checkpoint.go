@@ -1,0 +1,47 @@
+package inventory
+
+import (
+	"context"
+	"time"
+)
+
+// Bounds of what a reader has to read after a checkpoint, and of one list.
+const (
+	checkpointEvery = 256  // batches
+	maxList         = 2048 // settled holds
+)
+
+// checkpoint writes one when the last is long ago; before it, lists of what was
+// settled since.
+func (w *writer) checkpoint(ctx context.Context) {
+	w.mu.Lock()
+	due := w.owner == w.ledger.address && w.whole && !w.unsure &&
+		(w.since >= checkpointEvery || w.memory.unlisted >= maxList)
+	w.mu.Unlock()
+	if !due {
+		return
+	}
+	ctx, cancel := context.WithTimeout(ctx, maxWrite)
+	defer cancel()
+	for {
+		w.mu.Lock()
+		after, e := w.seq, event{At: time.Now().UTC()}
+		if w.memory.unlisted > 0 {
+			list := w.memory.next(maxList)
+			e.Settled = &list
+		} else {
+			state := w.snapshot()
+			e.Checkpoint = &state
+		}
+		w.mu.Unlock()
+		if err := w.append(ctx, e, after); err != nil {
+			// Nothing is lost: the next one comes after the next batch.
+			w.ledger.opts.Logger.Info("no checkpoint of a shard", "shard", w.name, "err", err)
+			return
+		}
+		if e.Checkpoint != nil {
+			w.ledger.stats.Checkpoints.Add(1)
+			return
+		}
+	}
+}
