@@ -36,6 +36,7 @@ var commands = []func() *cobra.Command{
 	newProxyCommand,
 	newLoadCommand,
 	newAuditCommand,
+	newChaosCommand,
 	newHealthCommand,
 	newFaultsCommand,
 	newSuperviseCommand,
@@ -49,7 +50,8 @@ func main() {
 }
 
 // run executes one command line and returns the exit code: 0 it worked,
-// 1 it failed, 2 the command line is wrong. A failure is one line on stderr.
+// 1 it failed, 2 the command line is wrong; of chaos run, the number of the
+// verdict. A failure is one line on stderr.
 func run(ctx context.Context, args []string, stdout, stderr io.Writer) int {
 	root := newRootCommand(commands)
 	root.SetArgs(args)
@@ -66,6 +68,9 @@ func run(ctx context.Context, args []string, stdout, stderr io.Writer) int {
 	fmt.Fprintln(stderr, "kitmesh:", oneLine(err))
 	if !*started || isUsage(err) {
 		return 2
+	}
+	if v, ok := errors.AsType[verdictError](err); ok {
+		return int(v.verdict)
 	}
 	return 1
 }

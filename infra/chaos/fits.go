@@ -10,7 +10,8 @@ import (
 
 // UpArgs are what kitmesh up is given for the experiment, besides the name of
 // the mesh and its stack.
-func (m MeshOptions) UpArgs() []string {
+func (e Experiment) UpArgs() []string {
+	m := e.Mesh
 	args := []string{"--rate", "0", "--instances", strconv.Itoa(m.Instances)}
 	if m.Work > 0 {
 		args = append(args, "--work", m.Work.String(), "--workers", strconv.Itoa(m.Workers))
@@ -19,16 +20,13 @@ func (m MeshOptions) UpArgs() []string {
 }
 
 // Misfit says that a mesh is not the one an experiment is for.
-type Misfit struct {
-	Why  string
-	Mesh MeshOptions
-}
+type Misfit struct{ Why string }
 
 func (m *Misfit) Error() string { return "the mesh does not fit the experiment: " + m.Why }
 
 // Fits reports, as a *Misfit, why the experiment cannot be made with a mesh.
 func (e Experiment) Fits(state runner.State) error {
-	misfit := func(format string, args ...any) error { return &Misfit{fmt.Sprintf(format, args...), e.Mesh} }
+	misfit := func(format string, args ...any) error { return &Misfit{fmt.Sprintf(format, args...)} }
 	count := map[string]int{}
 	for _, i := range state.Instances {
 		if i.Status != "running" {

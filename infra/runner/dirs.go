@@ -50,3 +50,10 @@ func HistoryDir(name string) (string, error) {
 	d, err := meshDirs(name)
 	return filepath.Join(d.root, "history"), err
 }
+
+// ChaosDir is the folder of the experiments on the mesh called name: their lock,
+// undo log and histories.
+func ChaosDir(name string) (string, error) {
+	d, err := meshDirs(name)
+	return filepath.Join(d.root, "chaos"), err
+}
