@@ -59,11 +59,10 @@ func newChaosRunCommand() *cobra.Command {
 		Args: cobra.MinimumNArgs(1),
 		RunE: func(cmd *cobra.Command, args []string) error {
 			err := runChaos(cmd, f, args)
-			var v verdictError
-			if err != nil && !isUsage(err) && !errors.As(err, &v) {
-				return verdictError{err, chaos.Aborted}
+			if _, judged := errors.AsType[verdictError](err); err == nil || judged || isUsage(err) {
+				return err
 			}
-			return err
+			return verdictError{err, chaos.Aborted}
 		},
 	}
 	flags := cmd.Flags()
@@ -146,6 +145,8 @@ func runChaos(cmd *cobra.Command, f chaosFlags, args []string) error {
 // conclude prints what several runs came to, and where the report is.
 func conclude(cmd *cobra.Command, f chaosFlags, journals []chaos.Journal) error {
 	switch {
+	case len(journals) == 0:
+		return nil
 	case wantJSON(cmd) && len(journals) == 1:
 		return printJSON(cmd.OutOrStdout(), journals[0])
 	case wantJSON(cmd):
@@ -156,7 +157,7 @@ func conclude(cmd *cobra.Command, f chaosFlags, journals []chaos.Journal) error 
 			return err
 		}
 	}
-	if f.report != "" && len(journals) > 0 {
+	if f.report != "" {
 		fmt.Fprintf(cmd.OutOrStdout(), "\nthe report is in %s\n", f.report)
 	}
 	return nil
@@ -198,8 +199,7 @@ func runExperiment(cmd *cobra.Command, e chaos.Experiment, f chaosFlags, stack s
 		return chaos.Journal{}, err
 	}
 	j, err := experiment(cmd.Context(), e, fleet, meshTarget(cmd), dir, out)
-	var misfit *chaos.Misfit
-	if errors.As(err, &misfit) {
+	if _, ok := errors.AsType[*chaos.Misfit](err); ok {
 		err = fmt.Errorf("%w; start one with kitmesh down, then kitmesh up --detach %s, or give --up", err, strings.Join(e.UpArgs(), " "))
 	}
 	return j, err

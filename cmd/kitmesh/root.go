@@ -14,7 +14,8 @@ A mesh is seven services with several instances each, Consul, a broker, Zipkin, 
 payment provider, the edge (its front door) and a light load. Its state is in
 .kitmesh/<name>/ of the current directory; KITMESH_HOME puts .kitmesh elsewhere.
 
-Exit code: 0 it worked, 1 it failed, 2 the command line is wrong.`
+Exit code: 0 it worked, 1 it failed, 2 the command line is wrong. That of chaos run is the
+number of its verdict.`
 
 func newRootCommand(commands []func() *cobra.Command) *cobra.Command {
 	root := &cobra.Command{

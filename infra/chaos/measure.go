@@ -4,6 +4,7 @@ import (
 	"cmp"
 	"errors"
 	"fmt"
+	"math"
 	"slices"
 	"time"
 
@@ -265,12 +266,11 @@ func violations(m *measured, p Probe, _, _ window) (value, error) {
 	return value{x: float64(n), of: "in " + thousands(m.audit.Orders) + " orders"}, nil
 }
 
-// percentUp rounds up, as a bound must.
+// percentUp rounds up, as a bound must, with more digits where it is small.
 func percentUp(share float64) string {
-	for digits := 3; digits < 6; digits++ {
-		if text := fmt.Sprintf("%.*f %%", digits, 100*share); share == 0 || text != fmt.Sprintf("%.*f %%", digits, 0.0) {
-			return text
-		}
+	scale, digits := 1e5, 3
+	if share < 1e-5 {
+		scale, digits = 1e8, 6
 	}
-	return "0.000001 %"
+	return fmt.Sprintf("%.*f %%", digits, math.Ceil(share*scale-1e-6)*100/scale)
 }

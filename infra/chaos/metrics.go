@@ -116,23 +116,25 @@ func (p Probe) metric() metric {
 
 func (p Probe) stoppable() bool { return p.metric().live }
 
-// says is the row's name in a table of results.
+// says is the row's name in a table of results, as "p99 latency (browse, in the
+// fault)".
 func (p Probe) says() string {
-	parts := []string{p.metric().says}
-	for _, of := range []string{p.Op, p.Service} {
-		if of != "" {
-			parts = append(parts, "of "+of)
+	m := p.metric()
+	var of []string
+	for _, word := range []string{p.Op, p.Service, p.Check} {
+		if word != "" && word != "all" {
+			of = append(of, word)
 		}
 	}
-	if p.Type == "audit" && p.Check != "all" {
-		parts = append(parts, "in "+p.Check)
-	}
-	if slices.Contains(p.metric().fields, "phase") {
-		parts = append(parts, map[string]string{
+	if slices.Contains(m.fields, "phase") {
+		of = append(of, map[string]string{
 			phaseBaseline: "before the fault", phaseFault: "in the fault", phaseRecovery: "after the fault", phaseAll: "throughout",
 		}[p.Phase])
 	}
-	return strings.Join(parts, " ")
+	if len(of) == 0 {
+		return m.says
+	}
+	return m.says + " (" + strings.Join(of, ", ") + ")"
 }
 
 // text is the tolerance as people read it.

@@ -43,7 +43,6 @@ type Lab interface {
 
 // Running is an action that goes on.
 type Running interface {
-	Done() <-chan struct{}          // closed when it does nothing more by itself
 	Stop(ctx context.Context) error // ends and undoes it
 }
 
