@@ -39,6 +39,7 @@ var commands = []func() *cobra.Command{
 	newChaosCommand,
 	newHealthCommand,
 	newFaultsCommand,
+	newBurnCommand,
 	newSuperviseCommand,
 }
 

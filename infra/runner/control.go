@@ -22,6 +22,7 @@ type order struct {
 	N       int            `json:"n,omitempty"`
 	Signal  syscall.Signal `json:"signal,omitempty"`
 	For     time.Duration  `json:"for,omitempty"` // nanoseconds
+	Hire    *Hire          `json:"hire,omitempty"`
 }
 
 // controlTimeout bounds one order: the longest is a restart that drains.
@@ -84,6 +85,13 @@ func (s *Supervisor) controlHandler() http.Handler {
 	handle("/status", func(context.Context, order) (any, error) { return s.snapshot().State, nil })
 	handle("/restart", func(ctx context.Context, o order) (any, error) { return struct{}{}, s.Restart(ctx, o.Name) })
 	handle("/scale", func(ctx context.Context, o order) (any, error) { return struct{}{}, s.Scale(ctx, o.Service, o.N) })
+	handle("/hire", func(_ context.Context, o order) (any, error) {
+		if o.Hire == nil {
+			return nil, errors.New("the order says nobody to hire")
+		}
+		return struct{}{}, s.Hire(*o.Hire)
+	})
+	handle("/dismiss", func(ctx context.Context, o order) (any, error) { return struct{}{}, s.Dismiss(ctx, o.Name) })
 	handle("/hold", func(ctx context.Context, o order) (any, error) {
 		return struct{}{}, s.Hold(ctx, o.Name, o.Signal, o.For)
 	})

@@ -3,6 +3,7 @@ package runner
 
 import (
 	"context"
+	"encoding/json"
 	"io"
 	"syscall"
 	"time"
@@ -81,6 +82,34 @@ type Holder interface {
 // FaultReader is a Fleet that tells which faults an instance has now.
 type FaultReader interface {
 	FaultsOf(ctx context.Context, name string) (Faults, error)
+}
+
+// Hirer is a Fleet that can run instances beside those that Scale counts, such as
+// a canary. They are restarted like the others, and keep their faults.
+type Hirer interface {
+	// Hire starts one and returns its id.
+	Hire(ctx context.Context, h Hire) (id string, err error)
+	// Dismiss ends the one of that name in good order, for good.
+	Dismiss(ctx context.Context, name string) error
+}
+
+// Hire says what to start.
+type Hire struct {
+	Name    string `json:"name"` // the id, where it can be chosen; else by what Dismiss knows it
+	Service string `json:"service"`
+	Version string `json:"version"`
+	Faults  Faults `json:"faults"` // from its first request on
+}
+
+// Cutter is a Fleet that can take something off its networks and put it back.
+type Cutter interface {
+	// Links tells the networks that an instance or part is on, and how, as a JSON
+	// object by network, for Join.
+	Links(ctx context.Context, name string) (json.RawMessage, error)
+	// Cut takes it off all of them.
+	Cut(ctx context.Context, name string) error
+	// Join puts it back on those it is not on; false if it was on all.
+	Join(ctx context.Context, name string, links json.RawMessage) (bool, error)
 }
 
 // Faults are misbehaviours to inject; the zero value is none.

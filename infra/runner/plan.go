@@ -186,8 +186,19 @@ func (p *plan) load() spec {
 
 // instance plans one instance of a service on ports of its own.
 func (p *plan) instance(service string, n int) (spec, error) {
-	id := instanceID(service, n)
-	s := spec{
+	s := p.member(service, instanceID(service, n))
+	return s, p.instancePorts(&s)
+}
+
+// extra plans one that Scale does not count.
+func (p *plan) extra(service, name, version, faults string) (spec, error) {
+	s := p.member(service, name)
+	s.version, s.faults, s.extra = version, faults, true
+	return s, p.instancePorts(&s)
+}
+
+func (p *plan) member(service, id string) spec {
+	return spec{
 		name: id, service: service, path: filepath.Join(p.bin, service), version: "v1", zone: "local", env: goShare(),
 		before: func(ctx context.Context) {
 			// Nobody is sent to the dead one until its successor registers. Errors
@@ -198,7 +209,6 @@ func (p *plan) instance(service string, n int) (spec, error) {
 		},
 		renew: p.instancePorts,
 	}
-	return s, p.instancePorts(&s)
 }
 
 // instancePorts gives an instance new ports and the arguments that name them.

@@ -22,6 +22,8 @@ type Supervisor struct {
 
 	// makeInstance plans one instance of a service, for Scale.
 	makeInstance func(service string, n int) (spec, error)
+	// makeExtra plans one more of another name, version and, as JSON, faults.
+	makeExtra func(service, name, version, faults string) (spec, error)
 
 	writing   sync.Mutex // one writer of state.json at a time
 	hurryOnce sync.Once

@@ -38,7 +38,7 @@ func Up(ctx context.Context, opts UpOptions, hurry <-chan struct{}) error {
 		return err
 	}
 	sup := newSupervisor(d, p.state, opts.Out.Line)
-	sup.makeInstance = p.instance
+	sup.makeInstance, sup.makeExtra = p.instance, p.extra
 	closeAPI, err := sup.serveControl()
 	if err != nil {
 		return err

@@ -35,6 +35,7 @@ const undoFaults = "faults"
 const (
 	faultLatency = "latency"
 	faultErrors  = "errors"
+	faultBurn    = "burn"
 )
 
 // with returns f with the group's fields taken from other.
@@ -45,10 +46,14 @@ func with(f, other runner.Faults, groups ...string) runner.Faults {
 	if slices.Contains(groups, faultErrors) {
 		f.ErrorRate, f.Code = other.ErrorRate, other.Code
 	}
+	if slices.Contains(groups, faultBurn) {
+		f.Burn, f.BurnFor = other.Burn, other.BurnFor
+	}
 	return f
 }
 
-// same compares faults as the instance tells them: no latency is "0s".
+// same compares faults as the instance tells them: no latency is "0s", and how
+// long a burn still goes on says nothing.
 func same(a, b runner.Faults) bool {
 	for _, f := range []*runner.Faults{&a, &b} {
 		if f.Latency == "0s" {
@@ -57,6 +62,7 @@ func same(a, b runner.Faults) bool {
 		if f.ErrorRate == 0 {
 			f.Code = ""
 		}
+		f.BurnFor = ""
 	}
 	return a == b
 }

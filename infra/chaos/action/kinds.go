@@ -13,6 +13,7 @@ type kind struct {
 	takes     []string
 	either    []string // at least one of these
 	takesDown bool     // its victims serve nobody meanwhile: min-healthy counts
+	wide      bool     // it is for a service as a whole; it guards min-healthy itself
 
 	once func(ctx context.Context, r *Running, v victim) error                                // or
 	long func(ctx context.Context, r *Running) (run func(ctx context.Context) error, _ error) // begins; run goes on
@@ -24,7 +25,6 @@ type aim int
 const (
 	onInstances aim = iota
 	onBoth          // instances and parts
-	onNothing       // it chooses nobody
 )
 
 // kinds are the actions by name.
@@ -32,7 +32,8 @@ var kinds = map[string]kind{}
 
 func init() {
 	for _, k := range []kind{
-		killKind, pauseKind, restartKind, slowKind, failKind,
+		killKind, pauseKind, restartKind, rollingKind, scaleKind, slowKind, failKind,
+		latencyKind, lossKind, resetKind, partitionKind, burnKind, canaryKind,
 	} {
 		kinds[k.name] = k
 	}

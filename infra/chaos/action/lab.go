@@ -122,7 +122,7 @@ func check(s Spec, t Target) error {
 	for _, p := range s.Check() {
 		errs = append(errs, p)
 	}
-	if kind, ok := kinds[s.Action]; ok && kind.on != onNothing && t != (Target{}) || ok && slices.Contains(kind.needs, "target") {
+	if kind, ok := kinds[s.Action]; ok && (t != (Target{}) || slices.Contains(kind.needs, "target")) {
 		for _, p := range t.Check() {
 			errs = append(errs, p)
 		}

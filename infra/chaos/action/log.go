@@ -22,7 +22,7 @@ type undo struct {
 	Count  int             `json:"count,omitempty"`  // instances of a service
 	Fields []string        `json:"fields,omitempty"` // of Faults, those that were changed
 	Faults *runner.Faults  `json:"faults,omitempty"`
-	Toxic  string          `json:"toxic,omitempty"`
+	Lines  []toxicOn       `json:"lines,omitempty"` // of the proxy
 	Links  json.RawMessage `json:"links,omitempty"` // a container's networks
 }
 

@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"strings"
 	"time"
 
 	"github.com/kitmesh/kitmesh/infra/runner"
@@ -13,9 +14,13 @@ import (
 // says nothing when there is nothing to do, as after a crash between the log and
 // the change or when somebody else put it right; and looks again after.
 var undoers = map[string]func(ctx context.Context, fleet runner.Fleet, u undo) (did string, err error){
-	undoRun:    runAgain,
-	undoResume: resume,
-	undoFaults: clearFaults,
+	undoRun:     runAgain,
+	undoResume:  resume,
+	undoFaults:  clearFaults,
+	undoScale:   scaleBack,
+	undoToxic:   disinfect,
+	undoConnect: connect,
+	undoCanary:  dismiss,
 }
 
 const (
@@ -43,7 +48,7 @@ func statusOf(ctx context.Context, fleet runner.Fleet, name string) (string, err
 
 func instance(state runner.State, id string) (runner.Instance, bool) {
 	for _, i := range state.Instances {
-		if i.ID == id {
+		if i.ID == id || i.Extra && strings.HasSuffix(i.Container, "-"+id) { // a container's id is not of our choice
 			return i, true
 		}
 	}

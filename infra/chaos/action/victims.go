@@ -30,6 +30,9 @@ func (r *Running) victims(ctx context.Context, kind kind) ([]victim, error) {
 	if r.target == (Target{}) {
 		return []victim{{name: r.target.name()}}, nil
 	}
+	if kind.wide {
+		return []victim{{name: r.target.Service}}, nil
+	}
 	state, err := r.lab.fleet.State(ctx)
 	if err != nil {
 		return nil, err

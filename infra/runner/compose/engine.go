@@ -105,6 +105,8 @@ func (m member) answers(name string) bool {
 		return true
 	case m.service:
 		return !m.instance()
+	case m.Labels[labelExtra]:
+		return true
 	}
 	return slices.Contains(m.Names, "/"+name)
 }

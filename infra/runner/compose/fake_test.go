@@ -21,6 +21,9 @@ type engine struct {
 	asked      []string       // "POST kill catalog-1 signal=9"
 	created    map[string]any // the body of the last create
 	policy     string         // RestartPolicy of every container, as JSON
+	off        bool           // catalog-1 is off its network
+	ownSubnet  bool           // the network gives the addresses that are asked for
+	ip         string         // of catalog-1; 172.20.0.7 if empty
 }
 
 type fakeContainer struct {
@@ -64,9 +67,34 @@ func (e *engine) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 		e.asked = append(e.asked, "create "+r.URL.Query().Get("name"))
 		w.WriteHeader(http.StatusCreated)
 		fmt.Fprint(w, `{"Id":"new"}`)
+	case strings.HasPrefix(path, "/networks/"):
+		e.network(w, r, path)
 	default:
 		e.one(w, r, onePath.FindStringSubmatch(path))
 	}
+}
+
+func (e *engine) network(w http.ResponseWriter, r *http.Request, path string) {
+	var body struct {
+		Container      string
+		EndpointConfig struct {
+			Aliases    []string
+			IPAMConfig struct{ IPv4Address string }
+		}
+	}
+	_ = json.NewDecoder(r.Body).Decode(&body)
+	asked := body.EndpointConfig.IPAMConfig.IPv4Address
+	e.asked = append(e.asked, strings.TrimSpace(strings.TrimPrefix(path, "/networks/")+" "+strings.Join(body.EndpointConfig.Aliases, ",")+" "+asked))
+	if asked != "" && !e.ownSubnet {
+		w.WriteHeader(http.StatusBadRequest)
+		fmt.Fprint(w, `{"message":"user specified IP address is supported only when connecting to networks with user configured subnets"}`)
+		return
+	}
+	e.off = strings.HasSuffix(path, "/disconnect")
+	if !e.off && asked == "" {
+		e.ip = "172.20.0.99"
+	}
+	fmt.Fprint(w, `{}`)
 }
 
 func (e *engine) list(w http.ResponseWriter, r *http.Request) {
@@ -147,6 +175,10 @@ func (e *engine) one(w http.ResponseWriter, r *http.Request, match []string) {
 
 func (e *engine) inspect(w http.ResponseWriter, c fakeContainer) {
 	running := c.state == "running" || c.state == "paused"
+	networks := map[string]any{"kitmesh_default": map[string]any{"IPAddress": cmp.Or(e.ip, "172.20.0.7"), "Aliases": []string{c.service}}}
+	if e.off {
+		networks = map[string]any{}
+	}
 	_ = json.NewEncoder(w).Encode(map[string]any{
 		"Id": c.id(), "RestartCount": 2,
 		"State": map[string]any{"Status": c.state, "Running": running, "Paused": c.state == "paused", "Pid": 42},
@@ -155,6 +187,6 @@ func (e *engine) inspect(w http.ResponseWriter, c fakeContainer) {
 			"Labels": map[string]string{labelProject: c.project, labelService: c.service, labelNumber: fmt.Sprint(c.number)},
 		},
 		"HostConfig":      map[string]any{"ReadonlyRootfs": true, "RestartPolicy": json.RawMessage(cmp.Or(e.policy, `{}`))},
-		"NetworkSettings": map[string]any{"Networks": map[string]any{"kitmesh_default": map[string]any{"IPAddress": "172.20.0.7"}}},
+		"NetworkSettings": map[string]any{"Networks": networks},
 	})
 }

@@ -7,6 +7,7 @@ import (
 	"maps"
 	"slices"
 	"strconv"
+	"strings"
 
 	"github.com/moby/moby/api/types/network"
 	"github.com/moby/moby/client"
@@ -33,7 +34,7 @@ func (f *Fleet) Scale(ctx context.Context, service string, n int) error {
 	if err != nil {
 		return err
 	}
-	members = slices.DeleteFunc(members, func(m member) bool { return m.service != service })
+	members = slices.DeleteFunc(members, func(m member) bool { return m.service != service || m.extra() })
 	if len(members) == 0 {
 		return fmt.Errorf("the stack has no container of %s to copy: docker compose up -d --scale %s=%d makes one", service, service, n)
 	}
@@ -45,7 +46,7 @@ func (f *Fleet) Scale(ctx context.Context, service string, n int) error {
 		}
 	}
 	for number := len(members); number < n; number++ {
-		if err := f.copy(ctx, members[0], freeNumber(&members)); err != nil {
+		if err := f.copy(ctx, members[0], numbered(members[0].service, freeNumber(&members))); err != nil {
 			return err
 		}
 	}
@@ -67,8 +68,22 @@ func freeNumber(members *[]member) int {
 	return number
 }
 
-// copy creates and starts a container like m with another number.
-func (f *Fleet) copy(ctx context.Context, m member, number int) error {
+// pattern is how a copy differs from its original.
+type pattern struct {
+	name   string            // of the container
+	labels map[string]string // set
+	env    []string          // NAME=VALUE, set
+}
+
+func numbered(service string, number int) pattern {
+	return pattern{
+		name:   fmt.Sprintf("%s-%s-%d", Project, service, number),
+		labels: map[string]string{labelNumber: strconv.Itoa(number)},
+	}
+}
+
+// copy creates and starts a container like m but for the pattern.
+func (f *Fleet) copy(ctx context.Context, m member, p pattern) error {
 	answer, err := f.engine.ContainerInspect(ctx, m.ID, client.ContainerInspectOptions{})
 	if err != nil {
 		return fmt.Errorf("inspect %s: %w", m.name(), err)
@@ -80,8 +95,9 @@ func (f *Fleet) copy(ctx context.Context, m member, number int) error {
 	config := *c.Config
 	config.Hostname = "" // a new one: it becomes the instance's id
 	config.Labels = maps.Clone(config.Labels)
-	config.Labels[labelNumber] = strconv.Itoa(number)
-	name := fmt.Sprintf("%s-%s-%d", Project, m.service, number)
+	maps.Copy(config.Labels, p.labels)
+	config.Env = replaced(config.Env, p.env)
+	name := p.name
 	networks := map[string]*network.EndpointSettings{}
 	for id := range c.NetworkSettings.Networks {
 		networks[id] = &network.EndpointSettings{Aliases: []string{m.service, name}}
@@ -98,6 +114,16 @@ func (f *Fleet) copy(ctx context.Context, m member, number int) error {
 		return fmt.Errorf("start %s: %w", name, errors.Join(err, undo))
 	}
 	return nil
+}
+
+// replaced returns env with some variables set: of two with one name a process
+// sees the first.
+func replaced(env, set []string) []string {
+	env = slices.DeleteFunc(slices.Clone(env), func(e string) bool {
+		name, _, _ := strings.Cut(e, "=")
+		return slices.ContainsFunc(set, func(s string) bool { return strings.HasPrefix(s, name+"=") })
+	})
+	return append(env, set...)
 }
 
 // remove ends a container within its grace, then removes it unless it is kept.

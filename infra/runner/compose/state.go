@@ -64,7 +64,7 @@ func addTo(state *runner.State, m member, d detail) {
 			Service: m.service, ID: m.name(), PID: d.pid, Container: containerName(m),
 			RPC: d.at("", portRPC), Admin: d.at("http://", portAdmin),
 			Version: d.env("KITMESH_VERSION", "v1"), Zone: d.env("KITMESH_ZONE", "local"),
-			Restarts: d.restarts, RSSBytes: d.rss, Status: d.status,
+			Restarts: d.restarts, RSSBytes: d.rss, Status: d.status, Extra: m.extra(),
 		})
 		return
 	}
