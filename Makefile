@@ -73,7 +73,7 @@ test-saga: build bin/consul ## processes die at every step of an order, before a
 	KITMESH_TEST_SAGA=all $(GO) test -count=1 -timeout 30m -v -run TestKilledAtEveryStep ./cmd/internal/audittest
 
 .PHONY: test-browser
-test-browser: build bin/consul ## the trace page in Chromium, and Zipkin clients of other languages (Node 20, Chromium)
+test-browser: build bin/consul ## the pages and reports in Chromium, and Zipkin clients of other languages (Node 20, Chromium)
 	cd test/browser && npm ci --no-audit --no-fund && npm test
 
 .PHONY: fuzz

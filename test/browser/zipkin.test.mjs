@@ -5,11 +5,10 @@
 import {after, before, test} from 'node:test';
 import assert from 'node:assert/strict';
 import {mkdirSync, readFileSync} from 'node:fs';
-import {createRequire} from 'node:module';
+import {accessible} from './accessible.mjs';
 import {browser, collector, realZipkin} from './start.mjs';
 import {shop} from './spans.mjs';
 
-const axe = readFileSync(createRequire(import.meta.url).resolve('axe-core/axe.min.js'), 'utf8');
 const screenshots = process.env.SCREENSHOTS;
 if (screenshots) mkdirSync(screenshots, {recursive: true});
 
@@ -59,12 +58,6 @@ function pages(name, steps, {width = 1280} = {}) {
       await context.close();
     });
   }
-}
-
-async function accessible(page, where) {
-  await page.evaluate(axe);
-  const {violations} = await page.evaluate(() => window.axe.run());
-  assert.deepEqual(violations.map((v) => `${v.id}: ${v.help}: ${v.nodes.slice(0, 3).map((n) => n.html).join(' | ')}`), [], where);
 }
 
 pages('search', async (page, {look}) => {
