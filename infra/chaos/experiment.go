@@ -31,6 +31,7 @@ type MeshOptions struct {
 	Instances int
 	Work      time.Duration // simulated service time
 	Workers   int
+	Proxies   bool // in every line: what latency, loss, reset and partition need
 }
 
 // Load is the customers of an experiment. They come before (warm-up, baseline),

@@ -66,6 +66,14 @@ type acting struct {
 	name string
 }
 
+func (a *acting) Done() <-chan struct{} {
+	done := make(chan struct{})
+	if a.name != "rolling-restart" {
+		close(done)
+	}
+	return done
+}
+
 func (a *acting) Stop(ctx context.Context) error {
 	a.lab.note("stop " + a.name)
 	return ctx.Err()

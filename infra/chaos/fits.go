@@ -13,6 +13,9 @@ import (
 func (e Experiment) UpArgs() []string {
 	m := e.Mesh
 	args := []string{"--rate", "0", "--instances", strconv.Itoa(m.Instances)}
+	if m.Proxies {
+		args = append(args, "--proxies")
+	}
 	if m.Work > 0 {
 		args = append(args, "--work", m.Work.String(), "--workers", strconv.Itoa(m.Workers))
 	}

@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"math"
 	"slices"
+	"strings"
 	"time"
 
 	"github.com/kitmesh/kitmesh/infra/audit"
@@ -22,6 +23,7 @@ type measured struct {
 	victims  map[string]bool      // instances and parts that actions were done to
 	memory   [2][]runner.Instance // at the begin and at the end of the fault
 	consul   []roll
+	events   []Event
 	audit    *audit.Report
 	auditErr error
 }
@@ -210,7 +212,7 @@ func ejectedAfter(m *measured, p Probe, _, _ window) (value, error) {
 			}
 		}
 	}
-	return value{}, errors.New("no caller held it out")
+	return value{x: (m.fault.to - m.blow).Seconds(), of: "and nobody held it out"}, nil
 }
 
 func registeredAfter(m *measured, _ Probe, _, _ window) (value, error) {
@@ -227,9 +229,28 @@ func registeredAfter(m *measured, _ Probe, _, _ window) (value, error) {
 		}
 	}
 	if back >= 0 {
-		return value{}, errors.New("they were not all registered again")
+		return value{x: (m.consul[len(m.consul)-1].at - back).Seconds(), of: "and not all were there"}, nil
 	}
 	return value{}, errors.New("it was not seen that Consul left and came back")
+}
+
+func rolledBackAfter(m *measured, p Probe, _, _ window) (value, error) {
+	started := -1.
+	for _, e := range m.events {
+		if e.Name != "canary" || e.Error != "" || !strings.HasPrefix(e.Target, p.Service) {
+			continue
+		}
+		if started < 0 {
+			started = e.At
+		}
+		if strings.HasPrefix(e.Text, "rolled back") {
+			return value{x: e.At - started}, nil
+		}
+	}
+	if started < 0 {
+		return value{}, errors.New("there was no canary of it")
+	}
+	return value{x: m.fault.to.Seconds() - started, of: "and it was still there"}, nil
 }
 
 func memoryGrowth(m *measured, p Probe, _, _ window) (value, error) {

@@ -84,6 +84,7 @@ var metrics = []metric{
 	{kind: "mesh", name: "victim_share", says: "share of the tries that go to the victims, from 1 s after the first blow on", unit: percentUnit, fields: []string{"service"}, needs: []string{"service"}, measure: victimShare},
 	{kind: "mesh", name: "ejected_after_s", says: "until a caller holds a victim out", unit: secondsUnit, fields: []string{"service"}, needs: []string{"service"}, measure: ejectedAfter},
 	{kind: "mesh", name: "registered_after_s", says: "from Consul's return until everybody is registered", unit: secondsUnit, measure: registeredAfter},
+	{kind: "mesh", name: "rolled_back_after_s", says: "until a canary is taken away", unit: secondsUnit, fields: []string{"service"}, needs: []string{"service"}, measure: rolledBackAfter},
 
 	{kind: "process", name: "rss_growth_mb", says: "most memory an instance gained during the fault", unit: megabytes, fields: []string{"service"}, needs: []string{"service"}, measure: memoryGrowth},
 

@@ -23,7 +23,7 @@ import (
 // the same to editors; a test holds them together.
 var grammar = map[string][]string{
 	"experiment":     {"version", "title", "description", "seed", "mesh", "targets", "load", "steady-state-hypothesis", "method", "stop-conditions", "rollbacks"},
-	"mesh":           {"instances", "work", "workers"},
+	"mesh":           {"instances", "work", "workers", "proxies"},
 	"target":         {"service", "part", "select", "pick", "min-healthy"},
 	"load":           {"model", "rate", "fault-rate", "arrivals", "mix", "warmup", "baseline", "duration", "recovery", "deadline", "checkout-deadline"},
 	"mix":            {"browse", "checkout"},
@@ -142,7 +142,7 @@ func (r *reader) experiment(n *yaml.Node) Experiment {
 
 func (o object) mesh() MeshOptions {
 	m := o.object("mesh", "mesh")
-	options := MeshOptions{Instances: 3, Work: m.span("work", 0, time.Minute), Workers: m.integer("workers", 1, 1000)}
+	options := MeshOptions{Instances: 3, Work: m.span("work", 0, time.Minute), Workers: m.integer("workers", 1, 1000), Proxies: m.boolean("proxies")}
 	if m.has("instances") {
 		options.Instances = m.integer("instances", 1, 50)
 	}

@@ -37,7 +37,7 @@ func TestParse(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	if e.Name != "kill-one" || e.Seed != 42 || e.Mesh != (MeshOptions{3, 30 * time.Millisecond, 3}) {
+	if e.Name != "kill-one" || e.Seed != 42 || e.Mesh != (MeshOptions{Instances: 3, Work: 30 * time.Millisecond, Workers: 3}) {
 		t.Errorf("%+v", e)
 	}
 	if e.Targets["victim"] != (action.Target{Service: "catalog", Select: "COUNT(1)", Pick: "round-robin", MinHealthy: 2}) {

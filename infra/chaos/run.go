@@ -43,6 +43,7 @@ type Lab interface {
 
 // Running is an action that goes on.
 type Running interface {
+	Done() <-chan struct{}          // closed when it has nothing more to do by itself
 	Stop(ctx context.Context) error // ends and undoes it
 }
 
@@ -114,6 +115,8 @@ type run struct {
 	memory  [2][]runner.Instance
 	consul  []roll
 	aborted error
+
+	unfinished []string // actions that the fault phase was too short for
 }
 
 func (r *run) capacity(ctx context.Context) (float64, error) {
@@ -213,8 +216,9 @@ func (r *run) fail(ctx context.Context, abort context.CancelCauseFunc) bool {
 	r.remember(ctx, 0)
 	var doing sync.WaitGroup
 	var mu sync.Mutex
-	var all []Running
-	for i, step := range r.e.Method {
+	all := map[*Step]Running{}
+	for i := range r.e.Method {
+		step := &r.e.Method[i]
 		doing.Go(func() {
 			if !r.sleepUntil(ctx, r.fault.from+step.At) {
 				return
@@ -225,7 +229,7 @@ func (r *run) fail(ctx context.Context, abort context.CancelCauseFunc) bool {
 				return
 			}
 			mu.Lock()
-			all = append(all, running)
+			all[step] = running
 			mu.Unlock()
 		})
 	}
@@ -244,8 +248,9 @@ func (r *run) fail(ctx context.Context, abort context.CancelCauseFunc) bool {
 	r.remember(ctx, 1)
 	undoing, cancel := context.WithTimeout(context.WithoutCancel(ctx), healPatience)
 	defer cancel()
-	for _, running := range all {
+	for step, running := range all {
 		doing.Go(func() {
+			r.finished(step, running)
 			if err := running.Stop(undoing); err != nil {
 				r.event(Event{Kind: "heal", Name: "undo", Error: err.Error()})
 			}
@@ -253,6 +258,21 @@ func (r *run) fail(ctx context.Context, abort context.CancelCauseFunc) bool {
 	}
 	doing.Wait()
 	return true
+}
+
+// finished notes an action that had more to do than the phase had time.
+func (r *run) finished(step *Step, running Running) {
+	select {
+	case <-running.Done():
+		return
+	default:
+	}
+	if step.Action.Every > 0 { // it never ends by itself
+		return
+	}
+	r.mu.Lock()
+	r.unfinished = append(r.unfinished, step.Name)
+	r.mu.Unlock()
 }
 
 // note takes down what an action says.
@@ -293,7 +313,7 @@ func (r *run) close(ctx context.Context) {
 		m.audit, m.auditErr = r.audit(ctx)
 	}
 	r.fill(m)
-	r.journal.judge(r.e, m, r.recorder.dropped, r.aborted)
+	r.journal.judge(r.e, m, r)
 }
 
 // measured is what the run has seen.
@@ -301,7 +321,7 @@ func (r *run) measured() *measured {
 	all := r.recorder.snapshot()
 	m := &measured{
 		timeline: r.timeline, samples: all, capacity: r.journal.Capacity, blow: r.blow,
-		victims: r.victims, memory: r.memory, consul: r.consul,
+		victims: r.victims, memory: r.memory, consul: r.consul, events: r.events,
 	}
 	for n := range int(r.journal.Ended.Sub(r.journal.Began).Seconds()) {
 		at := time.Duration(n) * time.Second

@@ -146,6 +146,18 @@ func TestActionThatCannotBeDoneAborts(t *testing.T) {
 	})
 }
 
+// A deployment that the phase was too short for shows nothing.
+func TestUnfinishedActionIsInconclusive(t *testing.T) {
+	inBubble(t, func(t *testing.T, b *bench) {
+		b.e.Method[1].Action.Action = "rolling-restart"
+		j := b.mustRun()
+		b.want(j, Inconclusive)
+		if !strings.HasPrefix(j.Why, "later: not done") {
+			t.Error(j.Why)
+		}
+	})
+}
+
 func TestLateLoadIsInconclusive(t *testing.T) {
 	inBubble(t, func(t *testing.T, b *bench) {
 		b.shop.answer = func(at time.Duration, a *load.Answer) { a.Late = at == 7*time.Second }
@@ -196,7 +208,7 @@ func TestMoreCustomersComeDuringTheFault(t *testing.T) {
 }
 
 func TestCapacity(t *testing.T) {
-	e := Experiment{Mesh: MeshOptions{3, 30 * time.Millisecond, 3}, Load: Load{Mix: map[string]float64{"browse": 80, "checkout": 20}}}
+	e := Experiment{Mesh: MeshOptions{Instances: 3, Work: 30 * time.Millisecond, Workers: 3}, Load: Load{Mix: map[string]float64{"browse": 80, "checkout": 20}}}
 	if c := e.Capacity(); math.Abs(c-300/(.9*(.8*1.9+.2*2))) > 1e-6 {
 		t.Errorf("%v", c)
 	}
@@ -267,7 +279,11 @@ func TestMeasures(t *testing.T) {
 	m := &measured{
 		timeline: Load{Warmup: 0, Baseline: 10 * time.Second, Duration: 10 * time.Second, Recovery: 10 * time.Second}.timeline(),
 		seconds:  slices.Concat(seconds(0, 11, in), seconds(11, 30, out)),
-		blow:     10 * time.Second, victims: map[string]bool{"pricing-1": true}, capacity: 10,
+		events: []Event{
+			{At: 11, Name: "canary", Target: "pricing-v2", Text: "started as v2"}, {At: 12, Name: "canary", Target: "catalog-v2", Text: "rolled back after 1.0 s"},
+			{At: 14.5, Name: "canary", Target: "pricing-v2", Text: "rolled back after 3.4 s: it fails"},
+		},
+		blow: 10 * time.Second, victims: map[string]bool{"pricing-1": true}, capacity: 10,
 		consul: []roll{{at: 10 * time.Second, answers: true, passing: 2, all: 2}, {at: 11 * time.Second, all: 2},
 			{at: 15 * time.Second, answers: true, passing: 0, all: 2}, {at: 16500 * time.Millisecond, answers: true, passing: 2, all: 2}},
 	}
@@ -283,6 +299,7 @@ func TestMeasures(t *testing.T) {
 		{"mesh", "victim_share", 2. / 102},
 		{"mesh", "ejected_after_s", 2},
 		{"mesh", "registered_after_s", 1.5},
+		{"mesh", "rolled_back_after_s", 3.5},
 		{"load", "recovered_after_s", 1.4},
 		{"load", "goodput_of_capacity", 1},
 		{"load", "longest_gap_s", .1},

@@ -31,17 +31,17 @@ func Worst(journals []Journal) Verdict {
 }
 
 // judge fills in the probes, the audit and the verdict.
-func (j *Journal) judge(e Experiment, m *measured, dropped int, aborted error) {
+func (j *Journal) judge(e Experiment, m *measured, r *run) {
 	var deviated, noisy, unknown []string
 	for _, p := range e.Hypothesis.Probes {
-		r, sure := p.result(m)
-		j.Probes = append(j.Probes, r)
+		result, sure := p.result(m)
+		j.Probes = append(j.Probes, result)
 		switch {
-		case r.Error != "":
+		case result.Error != "":
 			unknown = append(unknown, p.Name)
 		case !sure:
 			noisy = append(noisy, p.Name)
-		case !r.Held && p.Type != "audit":
+		case !result.Held && p.Type != "audit":
 			deviated = append(deviated, p.Name)
 		}
 	}
@@ -57,14 +57,16 @@ func (j *Journal) judge(e Experiment, m *measured, dropped int, aborted error) {
 	switch {
 	case violations > 0:
 		verdict(Violated, "the audit found %s", plural(violations, "violation"))
-	case aborted != nil:
-		verdict(Aborted, "%v", aborted)
-	case dropped > 0:
-		verdict(Inconclusive, "%d requests were too many to remember", dropped)
+	case r.aborted != nil:
+		verdict(Aborted, "%v", r.aborted)
+	case r.recorder.dropped > 0:
+		verdict(Inconclusive, "%d requests were too many to remember", r.recorder.dropped)
 	case float64(late) > load.MaxLate*float64(all):
 		verdict(Inconclusive, "%s of %s requests were sent late: the machine is too busy to tell", thousands(late), thousands(all))
 	case len(deviated) > 0:
 		verdict(Deviated, "%s: out of tolerance", strings.Join(deviated, ", "))
+	case len(r.unfinished) > 0:
+		verdict(Inconclusive, "%s: not done when the fault phase was over; make it longer", strings.Join(r.unfinished, ", "))
 	case len(unknown) > 0:
 		verdict(Inconclusive, "%s: could not be measured", strings.Join(unknown, ", "))
 	case len(noisy) > 0:
