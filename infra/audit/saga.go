@@ -18,14 +18,15 @@ func checkSagas(x *index, f *finding) {
 	})
 }
 
-// moves are the changes of status that the saga knows. A step that fails
-// unexpectedly is an event, too: same status, one failure more.
+// moves are the changes of status that the saga knows. Authorised and captured
+// are written by slow orders only. A step that fails unexpectedly is an event,
+// too: same status, one failure more.
 var moves = map[string][]string{
 	"":         {placed},
 	placed:     {reserved, cancelling, failed},
-	reserved:   {authorised, cancelling, failed},
+	reserved:   {authorised, dispatched, cancelling, failed},
 	authorised: {dispatched, cancelling, failed},
-	dispatched: {captured, cancelling, failed},
+	dispatched: {captured, confirmed, cancelling, failed},
 	captured:   {confirmed, failed},
 	cancelling: {cancelled, failed},
 }

@@ -9,7 +9,7 @@ import (
 	"github.com/kitmesh/kitmesh/services/orders"
 )
 
-// BenchmarkPlace measures whole orders, everything synced: 12 events and two
+// BenchmarkPlace measures whole orders, everything synced: 11 events and two
 // entries of the provider's ledger each, on 200 SKUs.
 func BenchmarkPlace(b *testing.B) {
 	s := newShop(b, provider.Options{})

@@ -12,10 +12,10 @@ import (
 	"github.com/kitmesh/kitmesh/services/fault"
 )
 
-// Bounds of the search for a page's orders. An order has about seven events, so
+// Bounds of the search for a page's orders. An order has four events, a slow one six, so
 // the first window nearly always holds a page.
 const (
-	eventsPerOrder = 8
+	eventsPerOrder = 6
 	growth         = 4      // of the next window, when one held too few
 	maxWindow      = 20_000 // events
 	maxWindows     = 8

@@ -20,7 +20,9 @@ type Options struct {
 
 // Saga is the Service. Whoever drives an order performs the next step's effect
 // first, which is idempotent, and then writes the state after it, which only
-// one can; the loser goes on from the winner's state.
+// one can; the loser goes on from the winner's state. The states after quiet
+// steps are not written as a rule: whoever goes on from the one before repeats
+// the step.
 type Saga struct {
 	journal Journal
 	ports   Ports
@@ -44,41 +46,45 @@ func New(journal Journal, ports Ports, o Options) *Saga {
 }
 
 // step is one move of the saga: the effect that leads from a status to the next.
+// Reserved and Dispatched are written before anything follows them, so that of
+// two drivers only one decides whether the money moves on.
 type step struct {
 	next   Status
+	quiet  bool
 	effect func(*Saga, context.Context, record) error
 }
 
 // steps is the saga. Cancelling undoes, everything else goes forward.
 var steps = map[Status]step{
-	Placed: {Reserved, func(s *Saga, ctx context.Context, r record) error {
+	Placed: {Reserved, false, func(s *Saga, ctx context.Context, r record) error {
 		return s.ports.Inventory.Reserve(ctx, r.ID, r.Lines)
 	}},
-	Reserved: {Authorised, func(s *Saga, ctx context.Context, r record) error {
+	Reserved: {Authorised, true, func(s *Saga, ctx context.Context, r record) error {
 		return s.ports.Payments.Authorise(ctx, r.ID, r.Total)
 	}},
-	Authorised: {Dispatched, func(s *Saga, ctx context.Context, r record) error {
+	Authorised: {Dispatched, false, func(s *Saga, ctx context.Context, r record) error {
 		return s.ports.Shipping.Dispatch(ctx, r.ID, r.Lines)
 	}},
-	Dispatched: {Captured, func(s *Saga, ctx context.Context, r record) error {
+	Dispatched: {Captured, true, func(s *Saga, ctx context.Context, r record) error {
 		return s.ports.Payments.Capture(ctx, r.ID)
 	}},
-	Captured: {Confirmed, func(s *Saga, ctx context.Context, r record) error {
+	Captured: {Confirmed, false, func(s *Saga, ctx context.Context, r record) error {
 		return s.ports.Inventory.Commit(ctx, r.ID, r.Lines)
 	}},
-	Cancelling: {Cancelled, (*Saga).undo},
+	Cancelling: {Cancelled, false, (*Saga).undo},
 }
 
-// undo takes back, in reverse, what the steps up to UndoFrom did and what the
-// one after it may have done.
+// undo takes back, in reverse, whatever was done for the order. Another driver
+// may have come further than this one, but not past what it had to write: to no
+// card without Reserved, and to no parcel with a card that was declined.
 func (s *Saga) undo(ctx context.Context, r record) error {
-	switch r.UndoFrom {
-	case Authorised, Dispatched:
+	declined := r.UndoFrom == Reserved && r.ReasonCode == string(fault.Declined)
+	if r.UndoFrom != Placed && !declined {
 		if err := s.ports.Shipping.Cancel(ctx, r.ID); err != nil {
 			return fmt.Errorf("cancel the delivery: %w", err)
 		}
-		fallthrough
-	case Reserved:
+	}
+	if r.UndoFrom != Placed {
 		if err := s.ports.Payments.Void(ctx, r.ID); err != nil {
 			return fmt.Errorf("void the payment: %w", err)
 		}
@@ -96,26 +102,31 @@ const (
 	maxPause = time.Second
 )
 
-// drive moves r on until it is final or ctx ends, and returns how far it came.
-// An error says why it is not final; another drive may go on at any time.
+// drive moves r on until it is final or ctx ends, and returns how far it came,
+// as it is written. An error says why it is not final; another drive may go on at
+// any time.
 func (s *Saga) drive(ctx context.Context, r record) (record, error) {
+	written := r
 	for tries := 0; !r.Status.Final(); {
 		next, err := s.advance(ctx, r)
 		if err == nil {
 			if next.Status != r.Status {
 				tries = 0
 			}
-			if r = next; r.Failures == 0 {
+			if r = next; r.seq > written.seq {
+				written = r
+			}
+			if r.Failures == 0 {
 				continue
 			}
 			err = fault.New(fault.Internal, "%s", r.Reason)
 		}
 		if ctx.Err() != nil {
-			return r, err
+			return written, err
 		}
 		newer, e := s.load(ctx, r.ID)
 		if e == nil && newer.seq > r.seq {
-			r = newer
+			r, written = newer, newer
 			continue // somebody else was faster
 		}
 		pause(ctx, backoff(tries))
@@ -124,14 +135,23 @@ func (s *Saga) drive(ctx context.Context, r record) (record, error) {
 	return r, nil
 }
 
-// advance performs r's step and writes the state after it.
+// advance performs r's step and writes the state after it, unless the step is
+// quiet. An order that is slow, or had failed, is written nevertheless: others
+// would take it for abandoned.
 func (s *Saga) advance(ctx context.Context, r record) (record, error) {
 	next, err := s.move(ctx, r)
 	if err != nil {
 		return record{}, err
 	}
+	st := steps[r.Status]
+	if st.quiet && next.Status == st.next && r.Failures == 0 && time.Since(r.UpdatedAt) < newsEvery {
+		return next, nil
+	}
 	return s.save(ctx, next)
 }
+
+// newsEvery is the longest that an order which moves on is not written.
+const newsEvery = 500 * time.Millisecond
 
 // move performs the effect of r's step and returns the state to write. It
 // fails when the step should simply be tried again.

@@ -5,10 +5,12 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
+	"slices"
 	"sync"
 	"testing"
 	"time"
 
+	"github.com/kitmesh/kitmesh/infra/broker"
 	"github.com/kitmesh/kitmesh/infra/provider"
 	"github.com/kitmesh/kitmesh/services/fault"
 	"github.com/kitmesh/kitmesh/services/orders"
@@ -255,6 +257,47 @@ func TestPoisonedOrdersEnd(t *testing.T) {
 			}
 		}
 	}
+}
+
+// TestWhatIsWritten: the steps after which somebody else could go on just as well
+// cost no event, unless the order is slow and would be taken for abandoned.
+func TestWhatIsWritten(t *testing.T) {
+	s := newShop(t, provider.Options{})
+	saga := orders.New(s.journal, s.ports, orders.Options{})
+	_, err := saga.Place(t.Context(), request("fast"))
+	must(t, err)
+	s.ports.Payments = slowCard{s.ports.Payments}
+	saga = orders.New(s.journal, s.ports, orders.Options{})
+	_, err = saga.Place(t.Context(), request("slow"))
+	must(t, err)
+	written := map[string][]orders.Status{}
+	must(t, s.journal.Replay(t.Context(), 1, func(e broker.Stored) {
+		o, _ := decode(t, e.Data)
+		written[e.Key] = append(written[e.Key], o.Status)
+	}))
+	var got []string
+	for _, statuses := range written {
+		got = append(got, fmt.Sprint(statuses))
+	}
+	slices.Sort(got)
+	want := []string{"[placed reserved authorised dispatched captured confirmed]", "[placed reserved dispatched confirmed]"}
+	if !slices.Equal(got, want) {
+		t.Errorf("written: %q, want %q", got, want)
+	}
+	s.audit()
+}
+
+// slowCard takes longer than an order may be without news.
+type slowCard struct{ orders.Payments }
+
+func (p slowCard) Authorise(ctx context.Context, id string, amount orders.Money) error {
+	time.Sleep(510 * time.Millisecond)
+	return p.Payments.Authorise(ctx, id, amount)
+}
+
+func (p slowCard) Capture(ctx context.Context, id string) error {
+	time.Sleep(510 * time.Millisecond)
+	return p.Payments.Capture(ctx, id)
 }
 
 func TestListNewestFirst(t *testing.T) {

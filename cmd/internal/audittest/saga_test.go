@@ -34,8 +34,8 @@ type kind struct {
 }
 
 var kinds = []kind{
-	{"confirmed", `{"lines":[{"sku":"tea-sencha-100","quantity":2},{"sku":"tea-sencha-250","quantity":1}]}`, false, http.StatusCreated, "confirmed", 46},
-	{"refused", `{"lines":[{"sku":"tea-sencha-100","quantity":1},{"sku":"air-press","quantity":1}]}`, false, http.StatusConflict, "cancelled", 44},
+	{"confirmed", `{"lines":[{"sku":"tea-sencha-100","quantity":2},{"sku":"tea-sencha-250","quantity":1}]}`, false, http.StatusCreated, "confirmed", 42},
+	{"refused", `{"lines":[{"sku":"tea-sencha-100","quantity":1},{"sku":"air-press","quantity":1}]}`, false, http.StatusConflict, "cancelled", 42},
 	{"declined", `{"lines":[{"sku":"tea-sencha-100","quantity":1}]}`, true, http.StatusPaymentRequired, "cancelled", 28},
 	{"sold-out", `{"lines":[{"sku":"apron-linen","quantity":1},{"sku":"matcha-bowl","quantity":1}]}`, false, http.StatusConflict, "cancelled", 18},
 }
