@@ -72,6 +72,10 @@ test-audit: build bin/consul ## check the checker: the audit finds each of six d
 test-saga: build bin/consul ## processes die at every step of an order, before and after its effect, in a whole mesh; then the audit: 2 minutes
 	KITMESH_TEST_SAGA=all $(GO) test -count=1 -timeout 30m -v -run TestKilledAtEveryStep ./cmd/internal/audittest
 
+.PHONY: chaos
+chaos: build bin/consul ## the twelve experiments, each on a fresh mesh, and their verdicts: 20 minutes (STACK=mesh,stock SCALE=1 REPORT=chaos.html)
+	$(BIN)/kitmesh chaos run all --up --stack $${STACK:-mesh} --scale $${SCALE:-1} --report $${REPORT:-chaos.html}
+
 .PHONY: test-browser
 test-browser: build bin/consul ## the pages and reports in Chromium, and Zipkin clients of other languages (Node 20, Chromium)
 	cd test/browser && npm ci --no-audit --no-fund && npm test

@@ -16,6 +16,7 @@ import (
 	"github.com/kitmesh/kitmesh/infra/audit"
 	"github.com/kitmesh/kitmesh/infra/chaos"
 	"github.com/kitmesh/kitmesh/infra/chaos/action"
+	"github.com/kitmesh/kitmesh/infra/chaos/report"
 	"github.com/kitmesh/kitmesh/infra/chaos/watch"
 	"github.com/kitmesh/kitmesh/infra/load"
 	"github.com/kitmesh/kitmesh/infra/runner"
@@ -322,6 +323,7 @@ func (f chaosFlags) open() (outputs chaosOutputs, err error) {
 		flag, name string
 		write      func(io.Writer, []chaos.Journal) error
 	}{
+		{"--report", f.report, report.HTML},
 		{"--junit", f.junit, chaos.WriteJUnit},
 		{"--journal", f.journal, func(w io.Writer, journals []chaos.Journal) error { return printJSON(w, journals) }},
 	} {

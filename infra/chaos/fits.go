@@ -47,6 +47,9 @@ func (e Experiment) Fits(state runner.State) error {
 			return misfit("its service time is %s on %d workers, and the experiment is for %s on %d", work, state.Workers, e.Mesh.Work, e.Mesh.Workers)
 		}
 	}
+	if e.Mesh.Proxies && state.Proxy == "" && state.Control != "" { // containers are cut off by their networks
+		return misfit("it has no proxies in its lines")
+	}
 	if e.needsCapacity() && slices.ContainsFunc(state.Parts, func(p runner.Part) bool { return p.Name == "load" }) {
 		return misfit("it has customers of its own (kitmesh up --rate), who use a part of the capacity")
 	}

@@ -204,7 +204,7 @@ func TestReadFile(t *testing.T) {
 		t.Error("an empty folder has experiments")
 	}
 	all, err := List("../../experiments")
-	if err != nil || len(all) < 9 {
+	if err != nil || len(all) < 12 {
 		t.Errorf("%d experiments: %v", len(all), err)
 	}
 }

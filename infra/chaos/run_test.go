@@ -119,7 +119,7 @@ func TestStopConditionAborts(t *testing.T) {
 
 func TestCtrlCHeals(t *testing.T) {
 	inBubble(t, func(t *testing.T, b *bench) {
-		ctx, cancel := context.WithTimeoutCause(t.Context(), 8500*time.Millisecond, context.Canceled)
+		ctx, cancel := context.WithTimeoutCause(t.Context(), 8450*time.Millisecond, context.Canceled)
 		defer cancel()
 		j, err := b.run(ctx)
 		if err != nil {
@@ -129,7 +129,7 @@ func TestCtrlCHeals(t *testing.T) {
 		if b.lab.healed > 9500*time.Millisecond || b.audits != 0 {
 			t.Errorf("healed after %v, %d audits", b.lab.healed, b.audits)
 		}
-		if n := len(j.Phases); n != 3 || j.Phases[2].Stats.Requests != 126 {
+		if n := len(j.Phases); n != 3 || j.Phases[2].Stats.Requests != 123 {
 			t.Errorf("%+v", j.Phases)
 		}
 	})

@@ -134,7 +134,7 @@ func TestSchemaFields(t *testing.T) {
 func TestSchemaAgreesWithParser(t *testing.T) {
 	schema := compile(t)
 	good, _ := filepath.Glob("../../experiments/*.yaml")
-	if len(good) < 9 {
+	if len(good) < 12 {
 		t.Errorf("only %d experiments", len(good))
 	}
 	for _, file := range good {
