@@ -5,6 +5,7 @@ import (
 	"encoding/json"
 	"fmt"
 	"math/rand/v2"
+	"os"
 	"sync"
 	"sync/atomic"
 	"testing"
@@ -17,7 +18,16 @@ import (
 	"github.com/kitmesh/kitmesh/services/inventory"
 )
 
-func TestMain(m *testing.M) { goleak.VerifyTestMain(m) }
+func TestMain(m *testing.M) {
+	if url := os.Getenv(envInstance); url != "" {
+		if err := runInstance(url); err != nil {
+			fmt.Fprintln(os.Stderr, err)
+			os.Exit(1)
+		}
+		return
+	}
+	goleak.VerifyTestMain(m)
+}
 
 var shelves = map[string]int{"cup": 100, "tea": 40, "bell": 0, "limited-pot": 10}
 
@@ -39,6 +49,7 @@ func want(t testing.TB, what string, err error, code fault.Code) {
 type world struct {
 	*broker.Journal
 	*broker.Client
+	url string
 }
 
 func journal(t testing.TB) world {
@@ -57,7 +68,7 @@ func connect(t testing.TB, url string) world {
 	t.Cleanup(c.Close)
 	j, err := c.Journal(t.Context(), "stock")
 	must(t, err)
-	return world{j, c}
+	return world{j, c, url}
 }
 
 // instance runs one instance until the test ends and waits until it is ready.

@@ -12,10 +12,11 @@ import (
 
 // Waits between instances.
 const (
-	silence = 500 * time.Millisecond // without an answer an owner is asked whether it lives
-	alive   = 400 * time.Millisecond // and has so long to say so
-	modesty = 20 * time.Millisecond  // about so long a bidder looks whether somebody else is faster
-	hearsay = 20 * time.Millisecond  // until news of a new owner should have come
+	patience = 100 * time.Millisecond // without an answer an owner is asked whether it lives
+	alive    = 800 * time.Millisecond // and has so long to say so
+	again    = 500 * time.Millisecond // it is asked again so much later
+	modesty  = 20 * time.Millisecond  // about so long a bidder looks whether somebody else is faster
+	hearsay  = 20 * time.Millisecond  // until news of a new owner should have come
 )
 
 // Why a shard needs another owner.
@@ -118,8 +119,8 @@ func (l *Ledger) forward(ctx context.Context, owner string, r request) (Status, 
 		answer, err := l.exchange.Ask(ctx, owner, question)
 		results <- result{answer, err}
 	}()
-	patience := time.NewTicker(silence)
-	defer patience.Stop()
+	wait := time.NewTimer(patience)
+	defer wait.Stop()
 	for {
 		select {
 		case got := <-results:
@@ -130,10 +131,11 @@ func (l *Ledger) forward(ctx context.Context, owner string, r request) (Status, 
 				return "", got.err
 			}
 			return decodeReply(got.answer)
-		case <-patience.C:
-			if err := l.ping(ctx, owner); err != nil {
+		case <-wait.C:
+			if err := l.ping(ctx, owner); err != nil && len(results) == 0 {
 				return "", err
 			}
+			wait.Reset(again)
 		}
 	}
 }
