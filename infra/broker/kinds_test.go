@@ -235,3 +235,48 @@ func TestStreamOfAnotherVersion(t *testing.T) {
 		t.Errorf("a stream of another version: %v, want a fault that says what to do", err)
 	}
 }
+
+// TestRead reads one key's events of some kinds.
+func TestRead(t *testing.T) {
+	j, _ := journal(t, "stock")
+	last := map[string]uint64{}
+	for i := range 30 {
+		key := []string{"a", "b", "a.b"}[i%3]
+		seq, err := j.Append(t.Context(), key, []string{"x", "y"}[i%2], []byte(key), last[key])
+		if err != nil {
+			t.Fatal(err)
+		}
+		last[key] = seq
+	}
+	for _, r := range []struct {
+		key   string
+		kinds []string
+		from  uint64
+		want  []uint64
+	}{
+		{"a", nil, 0, []uint64{1, 4, 7, 10, 13, 16, 19, 22, 25, 28}},
+		{"a", []string{"y"}, 0, []uint64{4, 10, 16, 22, 28}},
+		{"a.b", []string{"x", "y"}, 20, []uint64{21, 24, 27, 30}},
+		{"a", []string{"x"}, 29, nil},
+		{"c", nil, 0, nil},
+	} {
+		var got []uint64
+		err := j.Read(t.Context(), r.key, r.kinds, r.from, func(seq uint64, event []byte) {
+			if string(event) != r.key {
+				t.Errorf("%q was read of %s", event, r.key)
+			}
+			got = append(got, seq)
+		})
+		if err != nil || !slices.Equal(got, r.want) {
+			t.Errorf("Read(%s, %v, %d) = %v, %v; want %v", r.key, r.kinds, r.from, got, err, r.want)
+		}
+	}
+	gone, leave := context.WithCancel(t.Context())
+	leave()
+	if err := j.Read(gone, "a", nil, 0, func(uint64, []byte) {}); fault.CodeOf(err) != fault.Canceled {
+		t.Errorf("Read of a caller who left: %v, want canceled", err)
+	}
+	if err := j.Read(t.Context(), "", nil, 0, func(uint64, []byte) {}); fault.CodeOf(err) != fault.Invalid {
+		t.Errorf("Read of no key: %v, want invalid", err)
+	}
+}

@@ -7,7 +7,7 @@ import (
 
 // Bounds of what a reader has to read after a checkpoint, and of one list.
 const (
-	checkpointEvery = 256  // batches
+	checkpointEvery = 64   // batches
 	maxList         = 2048 // settled holds
 )
 

@@ -1,6 +1,7 @@
 package inventory
 
 import (
+	"cmp"
 	"context"
 	"crypto/rand"
 	"encoding/json"
@@ -101,6 +102,7 @@ func (l *Ledger) Run(ctx context.Context) error {
 // came after. It returns the sequence that it has read up to.
 func (l *Ledger) start(ctx context.Context) (tail uint64, err error) {
 	var strange error
+	begun := map[*shard]bool{}
 	err = l.journal.Latest(ctx, func(name, kind string, seq uint64, data []byte) {
 		tail = max(tail, seq)
 		s := l.named(name)
@@ -108,6 +110,7 @@ func (l *Ledger) start(ctx context.Context) (tail uint64, err error) {
 			strange = fault.New(fault.Internal, "the stock journal holds %q, which is no shelf of this version of kitmesh; start the broker with an empty store", name)
 			return
 		}
+		begun[s] = true
 		var e event
 		if kind == kindCheckpoint && l.decode(name, seq, data, &e) && e.Checkpoint != nil {
 			s.restore(seq, *e.Checkpoint)
@@ -116,14 +119,17 @@ func (l *Ledger) start(ctx context.Context) (tail uint64, err error) {
 	if err == nil {
 		err = strange
 	}
-	for _, s := range l.shards {
-		if err != nil {
-			return 0, err
-		}
-		if tail == 0 {
-			continue
-		}
-		err = l.journal.Read(ctx, s.name, nil, s.seq+1, func(seq uint64, data []byte) { l.take(s, seq, data) })
+	if err != nil {
+		return 0, err
+	}
+	failed := make(chan error, shards)
+	for s := range begun {
+		go func() {
+			failed <- l.journal.Read(ctx, s.name, nil, s.seq+1, func(seq uint64, data []byte) { l.take(s, seq, data) })
+		}()
+	}
+	for range begun {
+		err = cmp.Or(err, <-failed)
 	}
 	return tail, err
 }

@@ -130,12 +130,20 @@ func release(t testing.TB, l inventory.Service, key string, ls []inventory.Line)
 	return err
 }
 
+// stock waits for a level: an instance hears of what the owner wrote a moment
+// later.
 func stock(t testing.TB, l *inventory.Ledger, sku string, available, reserved, shipped int) {
 	t.Helper()
-	s, err := l.Stock(t.Context(), inventory.StockRequest{SKU: sku})
-	must(t, err)
-	if s.Available != available || s.Reserved != reserved || s.Shipped != shipped {
-		t.Errorf("%s: %d available, %d reserved, %d shipped; want %d, %d, %d", sku, s.Available, s.Reserved, s.Shipped, available, reserved, shipped)
+	want := inventory.Stock{SKU: sku, Available: available, Reserved: reserved, Shipped: shipped}
+	for deadline := time.Now().Add(5 * time.Second); ; time.Sleep(time.Millisecond) {
+		s, err := l.Stock(t.Context(), inventory.StockRequest{SKU: sku})
+		must(t, err)
+		if s == want {
+			return
+		}
+		if time.Now().After(deadline) {
+			t.Fatalf("%+v, want %+v", s, want)
+		}
 	}
 }
 

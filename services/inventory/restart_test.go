@@ -65,11 +65,11 @@ func TestRestartCostsNoMoreLater(t *testing.T) {
 		}
 		return n
 	}
-	sell(t, l, "cup", 0, 120)
-	few := restart("after 120 orders")
-	sell(t, l, "cup", 120, 700)
-	if many := restart("after 700 orders"); many > few+100 || many > 300 {
-		t.Errorf("a restart reads %d events after 700 orders, %d after 120", many, few)
+	sell(t, l, "cup", 0, 30)
+	few := restart("after 30 orders")
+	sell(t, l, "cup", 30, 250)
+	if many := restart("after 250 orders"); many > few+100 || many > 150 {
+		t.Errorf("a restart reads %d events after 250 orders, %d after 30", many, few)
 	}
 	audit(t, w)
 }
@@ -80,14 +80,14 @@ func TestTakeoverRemembers(t *testing.T) {
 	w := journal(t)
 	first := inventory.New(w.Journal, w.Client, shelves, inventory.Options{})
 	stop := start(t, first)
-	sell(t, first, "cup", 0, 700)
+	sell(t, first, "cup", 0, 250)
 	if first.Stats().Checkpoints.Load() < 4 {
 		t.Fatalf("%d checkpoints, nothing is shown", first.Stats().Checkpoints.Load())
 	}
 	stop()
 	second := instance(t, w)
 	one := lines(1, "cup")
-	for i := range 700 {
+	for i := range 250 {
 		key := fmt.Sprint("order-", i)
 		if i%10 == 0 {
 			must(t, release(t, second, key, one))
@@ -97,7 +97,7 @@ func TestTakeoverRemembers(t *testing.T) {
 			want(t, "release of what was shipped", release(t, second, key, one), fault.Conflict)
 		}
 	}
-	sell(t, second, "cup", 700, 1000) // and its own checkpoints know the lists before
+	sell(t, second, "cup", 250, 350) // and its own checkpoints know the lists before
 	third := instance(t, w)
 	must(t, commit(t, third, "order-1", one))
 	audit(t, w)

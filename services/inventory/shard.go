@@ -84,7 +84,8 @@ func (s *shard) shelf(sku string) *shelf {
 	return s.shelves[sku]
 }
 
-// restore brings an empty copy to the state that a checkpoint holds.
+// restore brings a copy that has no events yet, or those of an older checkpoint,
+// to the state that a checkpoint holds.
 func (s *shard) restore(seq uint64, c checkpoint) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
@@ -92,7 +93,7 @@ func (s *shard) restore(seq uint64, c checkpoint) {
 	s.oldest = c.Settled
 	for sku, stored := range c.Shelves {
 		shelf := s.shelf(sku)
-		shelf.level, shelf.begun = stored.level, true
+		shelf.level, shelf.begun, shelf.holds = stored.level, true, map[string]hold{}
 		maps.Copy(shelf.holds, stored.Holds)
 	}
 }
