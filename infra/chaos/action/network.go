@@ -183,11 +183,13 @@ func ofPart(state runner.State, part string, peers []string) map[string][]string
 	if len(peers) == 0 || slices.Contains(peers, "edge") {
 		cuts["edge."+part] = nil
 	}
-	for _, peer := range peers {
-		cuts[part+"."+peer] = nil // the edge's own lines
+	if part != "edge" {
+		return cuts
 	}
-	if part == "edge" && len(peers) == 0 {
-		cuts["edge.consul"], cuts["edge.zipkin"] = nil, nil
+	for _, to := range []string{"consul", "zipkin"} { // what the edge itself talks to
+		if len(peers) == 0 || slices.Contains(peers, to) {
+			cuts["edge."+to] = nil
+		}
 	}
 	return cuts
 }

@@ -24,6 +24,8 @@ type Running struct {
 
 	mu      sync.Mutex
 	changes []int // in the log
+
+	died error // of tests: the process ends between the log and the change
 }
 
 // begin does the action for the first time and leaves a goroutine where more is
@@ -123,6 +125,9 @@ func (r *Running) change(u undo, do func() error) error {
 	r.mu.Lock()
 	r.changes = append(r.changes, seq)
 	r.mu.Unlock()
+	if r.died != nil {
+		return r.died
+	}
 	return do()
 }
 

@@ -1,0 +1,665 @@
+package meshtest
+
+import (
+	"context"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"io"
+	"net"
+	"net/http"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"reflect"
+	"slices"
+	"strconv"
+	"strings"
+	"syscall"
+	"testing"
+	"time"
+
+	"github.com/kitmesh/kitmesh/infra/chaos/action"
+	"github.com/kitmesh/kitmesh/infra/proxy"
+	"github.com/kitmesh/kitmesh/infra/runner"
+)
+
+// toolEnv makes the test program a tool that begins an action and never ends it.
+const toolEnv = "KITMESH_TEST_ACTION"
+
+func TestMain(m *testing.M) {
+	if text := os.Getenv(toolEnv); text != "" {
+		if err := beTheTool(text); err != nil {
+			fmt.Println("failed:", err)
+			os.Exit(1)
+		}
+	}
+	os.Exit(m.Run())
+}
+
+// order is what the tool is to do.
+type order struct {
+	Mesh, Dir string
+	Spec      action.Spec
+	Target    action.Target
+}
+
+func beTheTool(text string) error {
+	var o order
+	if err := json.Unmarshal([]byte(text), &o); err != nil {
+		return err
+	}
+	fleet, err := runner.Open(o.Mesh)
+	if err != nil {
+		return err
+	}
+	lab, err := action.Open(fleet, o.Dir)
+	if err != nil {
+		return err
+	}
+	ctx, cancel := context.WithTimeout(context.Background(), time.Minute)
+	defer cancel()
+	fmt.Println("begins")
+	if _, err := lab.Start(ctx, o.Spec, o.Target, 1, nil); err != nil {
+		return err
+	}
+	fmt.Println("began")
+	<-ctx.Done() // to be killed
+	return ctx.Err()
+}
+
+// hurt is a mesh with proxies in its lines, and a lab.
+type hurt struct {
+	*mesh
+	fleet *runner.Local
+	lab   *action.Lab
+	dir   string
+}
+
+// TestActions does each action of the chaos lab to a mesh, looks at its effect
+// from outside and undoes it; then again with a tool that is killed.
+func TestActions(t *testing.T) {
+	m := up(t, "hurt", "--instances", "2", "--rate", "0", "--zipkin", "embedded", "--proxies", "--experiments")
+	t.Setenv("KITMESH_HOME", m.home)
+	fleet, err := runner.Open(m.name)
+	if err != nil {
+		t.Fatal(err)
+	}
+	h := &hurt{mesh: m, fleet: fleet, dir: filepath.Join(m.home, "chaos")}
+	for _, test := range []struct {
+		name string
+		run  func(*hurt)
+	}{
+		{"pause", (*hurt).testPause},
+		{"kill and restart", (*hurt).testKill},
+		{"slow", (*hurt).testSlow},
+		{"fail", (*hurt).testFail},
+		{"burn", (*hurt).testBurn},
+		{"one request's fault", (*hurt).testAskedFault},
+		{"latency", (*hurt).testLatency},
+		{"loss", (*hurt).testLoss},
+		{"reset", (*hurt).testReset},
+		{"partition from a peer", (*hurt).testPartitionPeer},
+		{"partition from Consul", (*hurt).testPartitionConsul},
+		{"scale", (*hurt).testScale},
+		{"canary", (*hurt).testCanary},
+		{"rolling restart", (*hurt).testRolling},
+		{"the tool is killed", (*hurt).testCrashes},
+	} {
+		t.Run(test.name, func(t *testing.T) {
+			inner := *m
+			inner.t = t
+			sub := &hurt{mesh: &inner, fleet: h.fleet, dir: h.dir}
+			sub.well()
+			if sub.lab, err = action.Open(fleet, h.dir); err != nil {
+				t.Fatal(err)
+			}
+			defer sub.lab.Close() //nolint:errcheck // what is left in the log fails the next Open
+			test.run(sub)
+		})
+	}
+}
+
+// well waits until everybody is there.
+func (h *hurt) well() {
+	h.t.Helper()
+	eventually(h.t, 30*time.Second, "everybody is there", func() error { return h.allPassing(2) })
+}
+
+func (h *hurt) current() runner.State {
+	h.t.Helper()
+	state, err := h.fleet.State(h.t.Context())
+	if err != nil {
+		h.t.Fatal(err)
+	}
+	return state
+}
+
+func (h *hurt) instance(id string) runner.Instance {
+	h.t.Helper()
+	for _, i := range h.current().Instances {
+		if i.ID == id {
+			return i
+		}
+	}
+	h.t.Fatalf("there is no %s", id)
+	return runner.Instance{}
+}
+
+// begin starts an action and returns it with the instances that it told of.
+func (h *hurt) begin(s action.Spec, target action.Target) (*action.Running, []string) {
+	h.t.Helper()
+	told := make(chan string, 100)
+	r, err := h.lab.Start(h.t.Context(), s, target, 7, func(n action.Note) {
+		h.t.Logf("%s %s: %s%v", n.Action, n.Target, n.Text, map[bool]any{true: n.Err}[n.Err != nil])
+		if n.Kind == "action" {
+			select {
+			case told <- n.Target:
+			default:
+			}
+		}
+	})
+	if err != nil {
+		h.t.Fatal(err)
+	}
+	var victims []string
+	for len(told) > 0 {
+		victims = append(victims, <-told)
+	}
+	return r, victims
+}
+
+func (h *hurt) stop(r *action.Running) {
+	h.t.Helper()
+	began := time.Now()
+	if err := r.Stop(h.t.Context()); err != nil {
+		h.t.Fatal(err)
+	}
+	h.t.Logf("undone in %v", time.Since(began).Round(time.Millisecond))
+}
+
+var aCatalog = action.Target{Service: "catalog", MinHealthy: 1}
+
+// letter is the state of a process: R, S, T ...
+func letter(pid int) string {
+	stat, err := os.ReadFile(fmt.Sprintf("/proc/%d/stat", pid))
+	if err != nil {
+		return ""
+	}
+	_, rest, _ := strings.Cut(string(stat), ") ")
+	return rest[:1]
+}
+
+func (h *hurt) testPause() {
+	r, victims := h.begin(action.Spec{Action: "pause", Target: "v"}, aCatalog)
+	victim := h.instance(victims[0])
+	if got := letter(victim.PID); got != "T" || victim.Status != "paused" {
+		h.t.Errorf("the process is in state %s, the mesh says %s", got, victim.Status)
+	}
+	if _, err := h.lab.Start(h.t.Context(), action.Spec{Action: "kill", Target: "v"}, aCatalog, 1, nil); err == nil {
+		h.t.Error("the last healthy instance was killed")
+	}
+	eventually(h.t, 10*time.Second, "Consul gives it up", func() error { return h.wantPassing("catalog", 1) })
+	before := h.counters("catalog")
+	for range 30 {
+		var page map[string]any
+		if resp, err := tryGet(h.t.Context(), h.state.Gateway+"/v1/products?page_size=1", &page); err != nil || resp.StatusCode != http.StatusOK {
+			h.t.Fatalf("a customer noticed: %v %v", resp, err)
+		}
+	}
+	if share := h.counters("catalog").share(before, victim.RPC); share > 0.1 {
+		h.t.Errorf("%.0f %% of the tries went to the frozen instance", 100*share)
+	}
+	h.stop(r)
+	if got := letter(victim.PID); got == "T" {
+		h.t.Error("it is still stopped")
+	}
+}
+
+func (h *hurt) testKill() {
+	old := h.instance("catalog-1").PID + h.instance("catalog-2").PID
+	r, victims := h.begin(action.Spec{Action: "kill", Target: "v", RestartAfter: time.Hour}, aCatalog)
+	if got := h.instance(victims[0]); got.Status != "stopped" || got.PID != 0 {
+		h.t.Errorf("%+v, want it kept down", got)
+	}
+	h.stop(r)
+	if got := h.instance(victims[0]); got.Status != "running" {
+		h.t.Errorf("%+v, want it running", got)
+	}
+	if h.instance("catalog-1").PID+h.instance("catalog-2").PID == old {
+		h.t.Error("nobody died")
+	}
+	h.well()
+	pids := map[string]int{"orders-1": h.instance("orders-1").PID, "orders-2": h.instance("orders-2").PID}
+	r, victims = h.begin(action.Spec{Action: "restart", Target: "v"}, action.Target{Service: "orders"})
+	h.stop(r)
+	for id, pid := range pids {
+		if restarted := h.instance(id).PID != pid; restarted != (id == victims[0]) {
+			h.t.Errorf("%s restarted: %v", id, restarted)
+		}
+	}
+}
+
+// ask makes one request to an instance's own REST API and returns how long it
+// took and its status.
+func (h *hurt) ask(id string) (time.Duration, int) {
+	h.t.Helper()
+	began := time.Now()
+	req, _ := http.NewRequestWithContext(h.t.Context(), http.MethodGet, h.instance(id).Admin+"/v1/products?page_size=1", http.NoBody)
+	resp, err := client.Do(req)
+	if err != nil {
+		h.t.Fatal(err)
+	}
+	_, _ = io.Copy(io.Discard, resp.Body)
+	_ = resp.Body.Close()
+	return time.Since(began), resp.StatusCode
+}
+
+// quickest of several requests: a busy machine only makes them slower.
+func (h *hurt) quickest(id string) time.Duration {
+	best := time.Hour
+	for range 10 {
+		took, _ := h.ask(id)
+		best = min(best, took)
+	}
+	return best
+}
+
+func (h *hurt) testSlow() {
+	r, victims := h.begin(action.Spec{Action: "slow", Target: "v", Latency: 60 * time.Millisecond}, aCatalog)
+	if took := h.quickest(victims[0]); took < 60*time.Millisecond {
+		h.t.Errorf("the slow one answers in %v", took)
+	}
+	h.stop(r)
+	if took := h.quickest(victims[0]); took >= 60*time.Millisecond {
+		h.t.Errorf("afterwards it answers in %v", took)
+	}
+}
+
+func (h *hurt) failures(id string) (failed int) {
+	for range 100 {
+		if _, status := h.ask(id); status == http.StatusServiceUnavailable {
+			failed++
+		}
+	}
+	return failed
+}
+
+func (h *hurt) testFail() {
+	r, victims := h.begin(action.Spec{Action: "fail", Target: "v", Rate: 0.5}, aCatalog)
+	if n := h.failures(victims[0]); n < 25 || n > 75 {
+		h.t.Errorf("%d of 100 requests failed, want half", n)
+	}
+	h.stop(r)
+	if n := h.failures(victims[0]); n != 0 {
+		h.t.Errorf("afterwards %d of 100 fail", n)
+	}
+}
+
+// processorTime is what a process has used so far.
+func processorTime(t *testing.T, pid int) time.Duration {
+	t.Helper()
+	stat, err := os.ReadFile(fmt.Sprintf("/proc/%d/stat", pid))
+	if err != nil {
+		t.Fatal(err)
+	}
+	fields := strings.Fields(string(stat[strings.LastIndexByte(string(stat), ')')+1:]))
+	user, _ := strconv.Atoi(fields[11])
+	system, _ := strconv.Atoi(fields[12])
+	return time.Duration(user+system) * 10 * time.Millisecond
+}
+
+func (h *hurt) testBurn() {
+	r, victims := h.begin(action.Spec{Action: "burn", Target: "v", Workers: 1}, aCatalog)
+	pid := h.instance(victims[0]).PID
+	before := processorTime(h.t, pid)
+	eventually(h.t, 30*time.Second, "300 ms burnt", func() error {
+		if used := processorTime(h.t, pid) - before; used < 300*time.Millisecond {
+			return fmt.Errorf("%v", used)
+		}
+		return nil
+	})
+	h.stop(r)
+	if f, err := h.fleet.FaultsOf(h.t.Context(), victims[0]); err != nil || f.Burn != 0 {
+		h.t.Errorf("%+v %v", f, err)
+	}
+}
+
+func (h *hurt) testAskedFault() {
+	page := func(header string) time.Duration {
+		req, _ := http.NewRequestWithContext(h.t.Context(), http.MethodGet, h.state.Gateway+"/v1/products/tea-sencha-100", http.NoBody)
+		req.Header.Set("X-Kitmesh-Fault", header)
+		began := time.Now()
+		var answer map[string]any
+		if _, err := do(req, &answer); err != nil {
+			h.t.Fatal(err)
+		}
+		return time.Since(began)
+	}
+	page("")
+	if with, without := page("service=catalog,latency=400ms"), page(""); with < 300*time.Millisecond || without > with {
+		h.t.Errorf("with the header %v, without %v", with, without)
+	}
+}
+
+// talk sends a request for a page to a gateway's own address, through its proxy.
+func (h *hurt) talk(addr string, patience time.Duration) (time.Duration, error) {
+	conn, err := net.Dial("tcp", addr)
+	if err != nil {
+		return 0, err
+	}
+	defer conn.Close()
+	began := time.Now()
+	_ = conn.SetDeadline(began.Add(patience))
+	_, _ = io.WriteString(conn, "GET /v1/products?page_size=1 HTTP/1.1\r\nHost: shop\r\n\r\n")
+	_, err = conn.Read(make([]byte, 1))
+	return time.Since(began), err
+}
+
+var aGateway = action.Target{Service: "gateway", Select: "ALL"}
+
+func (h *hurt) testLatency() {
+	addr := h.instance("gateway-1").RPC
+	r, _ := h.begin(action.Spec{Action: "latency", Target: "v", Latency: 150 * time.Millisecond, Peers: []string{"edge"}}, aGateway)
+	if took, err := h.talk(addr, 5*time.Second); err != nil || took < 150*time.Millisecond {
+		h.t.Errorf("%v %v, want 150 ms more", took, err)
+	}
+	began := time.Now()
+	get(h.t, h.state.Gateway+"/v1/products?page_size=1", new(map[string]any))
+	if took := time.Since(began); took < 150*time.Millisecond {
+		h.t.Errorf("a customer waits %v, want 150 ms more", took)
+	}
+	h.stop(r)
+	best := time.Hour
+	for range 10 {
+		if took, err := h.talk(addr, 5*time.Second); err == nil {
+			best = min(best, took)
+		}
+	}
+	if best > 150*time.Millisecond {
+		h.t.Errorf("afterwards it takes %v", best)
+	}
+}
+
+// served is how many requests a gateway has served.
+func (h *hurt) served(id string) (n float64) {
+	metrics, err := h.text(h.instance(id).Admin + "/metrics")
+	if err != nil {
+		h.t.Fatal(err)
+	}
+	for line := range strings.Lines(metrics) {
+		if strings.HasPrefix(line, "kitmesh_server_requests_total{") {
+			_, value, _ := strings.Cut(strings.TrimSpace(line), "} ")
+			x, _ := strconv.ParseFloat(value, 64)
+			n += x
+		}
+	}
+	return n
+}
+
+func (h *hurt) testLoss() {
+	addr := h.instance("gateway-1").RPC
+	r, _ := h.begin(action.Spec{Action: "loss", Target: "v"}, aGateway)
+	before := h.served("gateway-1")
+	if _, err := h.talk(addr, 300*time.Millisecond); !timedOut(err) {
+		h.t.Errorf("%v, want silence", err)
+	}
+	eventually(h.t, 10*time.Second, "the request has its effect", func() error {
+		if n := h.served("gateway-1") - before; n < 1 {
+			return fmt.Errorf("%v requests were served", n)
+		}
+		return nil
+	})
+	h.stop(r)
+	if _, err := h.talk(addr, 5*time.Second); err != nil {
+		h.t.Error(err)
+	}
+}
+
+func timedOut(err error) bool {
+	e, ok := errors.AsType[net.Error](err)
+	return ok && e.Timeout()
+}
+
+func (h *hurt) testReset() {
+	addr := h.instance("gateway-1").RPC
+	r, _ := h.begin(action.Spec{Action: "reset", Target: "v"}, aGateway)
+	if _, err := h.talk(addr, 5*time.Second); !errors.Is(err, syscall.ECONNRESET) {
+		h.t.Errorf("%v, want a reset", err)
+	}
+	h.stop(r)
+	if _, err := h.talk(addr, 5*time.Second); err != nil {
+		h.t.Error(err)
+	}
+}
+
+// greet opens an HTTP/2 connection from an address and waits for the server's
+// settings.
+func greet(from, to string) error {
+	d := net.Dialer{LocalAddr: &net.TCPAddr{IP: net.ParseIP(from)}}
+	conn, err := d.Dial("tcp", to)
+	if err != nil {
+		return err
+	}
+	defer conn.Close()
+	_ = conn.SetDeadline(time.Now().Add(400 * time.Millisecond))
+	_, _ = io.WriteString(conn, "PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n\x00\x00\x00\x04\x00\x00\x00\x00\x00")
+	_, err = conn.Read(make([]byte, 1))
+	return err
+}
+
+func (h *hurt) testPartitionPeer() {
+	pricing := h.instance("pricing-1").RPC
+	gateway, orders := h.instance("gateway-1").Source, h.instance("orders-1").Source
+	r, _ := h.begin(action.Spec{Action: "partition", Target: "v", Peers: []string{"pricing"}}, aGateway)
+	if err := greet(gateway, pricing); !timedOut(err) {
+		h.t.Errorf("from the gateway: %v, want silence", err)
+	}
+	if err := greet(orders, pricing); err != nil {
+		h.t.Errorf("orders cannot talk to pricing either: %v", err)
+	}
+	var page struct{ Partial []string }
+	get(h.t, h.state.Gateway+"/v1/products/tea-sencha-100", &page)
+	if !slices.Contains(page.Partial, "price") && !slices.Contains(page.Partial, "pricing") {
+		h.t.Errorf("partial is %q, want the price to be missing", page.Partial)
+	}
+	h.stop(r)
+	if err := greet(gateway, pricing); err != nil {
+		h.t.Error(err)
+	}
+	eventually(h.t, 20*time.Second, "prices are back", func() error {
+		page.Partial = nil
+		if _, err := tryGet(h.t.Context(), h.state.Gateway+"/v1/products/tea-sencha-100", &page); err != nil || len(page.Partial) > 0 {
+			return fmt.Errorf("%v missing, %w", page.Partial, err)
+		}
+		return nil
+	})
+}
+
+func (h *hurt) testPartitionConsul() {
+	r, _ := h.begin(action.Spec{Action: "partition", Target: "v", Peers: []string{"consul"}}, aCatalog)
+	eventually(h.t, 10*time.Second, "Consul gives it up", func() error { return h.wantPassing("catalog", 1) })
+	h.stop(r)
+	eventually(h.t, 10*time.Second, "it is back", func() error { return h.wantPassing("catalog", 2) })
+}
+
+func (h *hurt) testScale() {
+	r, _ := h.begin(action.Spec{Action: "scale", Target: "v", Instances: 3}, aCatalog)
+	eventually(h.t, 20*time.Second, "three are there", func() error { return h.wantPassing("catalog", 3) })
+	h.stop(r)
+	eventually(h.t, 20*time.Second, "two are there", func() error { return h.wantPassing("catalog", 2) })
+}
+
+func (h *hurt) testCanary() {
+	ctx, over := context.WithCancel(h.t.Context())
+	customers := make(chan struct{})
+	go func() {
+		defer close(customers)
+		for ctx.Err() == nil {
+			_, _ = tryGet(ctx, h.state.Gateway+"/v1/products/tea-sencha-100", new(map[string]any))
+		}
+	}()
+	defer func() {
+		over()
+		<-customers
+	}()
+	versions := func() string {
+		var entries []struct {
+			Service struct{ Meta map[string]string }
+		}
+		if _, err := tryGet(h.t.Context(), h.state.Consul+"/v1/health/service/catalog?passing", &entries); err != nil {
+			return err.Error()
+		}
+		var all []string
+		for _, e := range entries {
+			all = append(all, e.Service.Meta["version"])
+		}
+		slices.Sort(all)
+		return strings.Join(all, " ")
+	}
+	r, _ := h.begin(action.Spec{Action: "canary", Target: "v", Version: "v2", Rate: 0.5}, aCatalog)
+	eventually(h.t, 20*time.Second, "the canary is in Consul", func() error {
+		if got := versions(); got != "v1 v1 v2" {
+			return errors.New(got)
+		}
+		return nil
+	})
+	select {
+	case <-r.Done():
+	case <-time.After(30 * time.Second):
+		h.t.Fatal("it is not rolled back")
+	}
+	if got := versions(); got != "v1 v1" {
+		h.t.Errorf("Consul has %s", got)
+	}
+	h.stop(r)
+}
+
+func (h *hurt) testRolling() {
+	pids := []int{h.instance("shipping-1").PID, h.instance("shipping-2").PID}
+	r, _ := h.begin(action.Spec{Action: "rolling-restart", Target: "v"}, action.Target{Service: "shipping", MinHealthy: 1})
+	select {
+	case <-r.Done():
+	case <-time.After(time.Minute):
+		h.t.Fatal("it does not end")
+	}
+	if slices.Contains(pids, h.instance("shipping-1").PID) || slices.Contains(pids, h.instance("shipping-2").PID) {
+		h.t.Error("not everybody was restarted")
+	}
+	h.stop(r)
+}
+
+// snapshot is everything that an action may change, process ids aside.
+func (h *hurt) snapshot() map[string]any {
+	h.t.Helper()
+	all := map[string]any{}
+	state := h.current()
+	for _, i := range state.Instances {
+		faults, err := h.fleet.FaultsOf(h.t.Context(), i.ID)
+		if i.Status != "running" {
+			faults, err = runner.Faults{}, nil
+		}
+		all[i.ID] = fmt.Sprint(i.Status, i.Version, faults, err)
+	}
+	for _, p := range state.Parts {
+		all[p.Name] = p.Status
+	}
+	lines, err := proxy.Client{URL: state.Proxy}.Lines(h.t.Context())
+	if err != nil {
+		h.t.Fatal(err)
+	}
+	for _, i := range state.Instances {
+		for _, to := range []string{"rpc", "consul", "broker", "zipkin"} {
+			l := lines[i.ID+"."+to]
+			all[l.Name] = fmt.Sprint(len(l.Toxics), *l.Enabled)
+		}
+	}
+	return all
+}
+
+// testCrashes kills the tool with -9 in the middle of each action: at once, and
+// when the action is in force. Heal leaves the mesh as it was.
+func (h *hurt) testCrashes() {
+	_ = h.lab.Close()
+	part := action.Target{Part: "zipkin"}
+	before := h.snapshot()
+	for n, c := range []struct {
+		spec   action.Spec
+		target action.Target
+	}{
+		{action.Spec{Action: "kill", Target: "v", RestartAfter: time.Hour}, aCatalog},
+		{action.Spec{Action: "kill", Target: "v", RestartAfter: time.Hour}, part},
+		{action.Spec{Action: "kill", Target: "v", Every: 200 * time.Millisecond}, aCatalog},
+		{action.Spec{Action: "pause", Target: "v"}, aCatalog},
+		{action.Spec{Action: "restart", Target: "v"}, aCatalog},
+		{action.Spec{Action: "rolling-restart", Target: "v"}, aCatalog},
+		{action.Spec{Action: "scale", Target: "v", Instances: 4}, aCatalog},
+		{action.Spec{Action: "scale", Target: "v", Instances: 1}, aCatalog},
+		{action.Spec{Action: "slow", Target: "v", Latency: time.Second}, aCatalog},
+		{action.Spec{Action: "fail", Target: "v", Rate: 0.5}, aCatalog},
+		{action.Spec{Action: "burn", Target: "v", Workers: 1}, aCatalog},
+		{action.Spec{Action: "latency", Target: "v", Latency: time.Second}, aGateway},
+		{action.Spec{Action: "loss", Target: "v"}, aGateway},
+		{action.Spec{Action: "reset", Target: "v"}, aGateway},
+		{action.Spec{Action: "partition", Target: "v"}, aGateway},
+		{action.Spec{Action: "canary", Target: "v", Version: "v2", Rate: 0.5}, aCatalog},
+	} {
+		for _, until := range []string{"begins", "began"} {
+			name := fmt.Sprintf("%d %s, killed when it %s", n, c.spec.Action, until)
+			h.crash(order{h.name, h.dir, c.spec, c.target}, until)
+			_, err := action.Open(h.fleet, h.dir)
+			if until == "began" && !errors.Is(err, action.ErrUnhealed) {
+				h.t.Errorf("%s: %v, want ErrUnhealed", name, err)
+			}
+			began := time.Now()
+			did, err := action.Heal(h.t.Context(), h.fleet, h.dir)
+			if err != nil {
+				h.t.Fatalf("%s: heal: %v", name, err)
+			}
+			h.t.Logf("%s: healed in %v: %q", name, time.Since(began).Round(time.Millisecond), did)
+			if again, err := action.Heal(h.t.Context(), h.fleet, h.dir); err != nil || len(again) > 0 {
+				h.t.Errorf("%s: healed again: %q %v", name, again, err)
+			}
+			h.well()
+			if after := h.snapshot(); !reflect.DeepEqual(before, after) {
+				h.t.Fatalf("%s:\nbefore %v\nafter  %v", name, before, after)
+			}
+		}
+	}
+}
+
+// crash runs a tool until it says a word, then kills it with -9.
+func (h *hurt) crash(o order, word string) {
+	h.t.Helper()
+	text, err := json.Marshal(o)
+	if err != nil {
+		h.t.Fatal(err)
+	}
+	exe, err := os.Executable()
+	if err != nil {
+		h.t.Fatal(err)
+	}
+	cmd := exec.Command(exe)
+	cmd.Env = append(os.Environ(), toolEnv+"="+string(text))
+	out, err := cmd.StdoutPipe()
+	if err == nil {
+		err = cmd.Start()
+	}
+	if err != nil {
+		h.t.Fatal(err)
+	}
+	said := ""
+	buf := make([]byte, 4096)
+	for !strings.Contains(said, word+"\n") {
+		n, err := out.Read(buf)
+		said += string(buf[:n])
+		if err != nil {
+			break
+		}
+	}
+	_ = cmd.Process.Kill()
+	_ = cmd.Wait()
+	if !strings.Contains(said, word+"\n") {
+		h.t.Fatalf("%s: the tool said %q", o.Spec.Action, said)
+	}
+}
