@@ -60,9 +60,16 @@ func beTheTool(text string) error {
 	ctx, cancel := context.WithTimeout(context.Background(), time.Minute)
 	defer cancel()
 	fmt.Println("begins")
-	if _, err := lab.Start(ctx, o.Spec, o.Target, 1, nil); err != nil {
+	struck := make(chan struct{}, 1)
+	if _, err := lab.Start(ctx, o.Spec, o.Target, 1, func(action.Note) {
+		select {
+		case struck <- struct{}{}:
+		default:
+		}
+	}); err != nil {
 		return err
 	}
+	<-struck
 	fmt.Println("began")
 	<-ctx.Done() // to be killed
 	return ctx.Err()
@@ -151,7 +158,7 @@ func (h *hurt) begin(s action.Spec, target action.Target) (*action.Running, []st
 	h.t.Helper()
 	told := make(chan string, 100)
 	r, err := h.lab.Start(h.t.Context(), s, target, 7, func(n action.Note) {
-		h.t.Logf("%s %s: %s%v", n.Action, n.Target, n.Text, map[bool]any{true: n.Err}[n.Err != nil])
+		h.t.Logf("%s %s: %s %v", n.Action, n.Target, n.Text, errors.Join(n.Err))
 		if n.Kind == "action" {
 			select {
 			case told <- n.Target:
@@ -607,7 +614,10 @@ func (h *hurt) testCrashes() {
 		for _, until := range []string{"begins", "began"} {
 			name := fmt.Sprintf("%d %s, killed when it %s", n, c.spec.Action, until)
 			h.crash(order{h.name, h.dir, c.spec, c.target}, until)
-			_, err := action.Open(h.fleet, h.dir)
+			lab, err := action.Open(h.fleet, h.dir)
+			if err == nil {
+				_ = lab.Close()
+			}
 			if until == "began" && !errors.Is(err, action.ErrUnhealed) {
 				h.t.Errorf("%s: %v, want ErrUnhealed", name, err)
 			}
