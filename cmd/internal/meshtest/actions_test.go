@@ -121,7 +121,7 @@ func TestActions(t *testing.T) {
 			if sub.lab, err = action.Open(fleet, h.dir); err != nil {
 				t.Fatal(err)
 			}
-			defer sub.lab.Close() //nolint:errcheck // what is left in the log fails the next Open
+			defer sub.lab.Close() // what is left in the log fails the next Open
 			test.run(sub)
 		})
 	}
