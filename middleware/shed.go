@@ -44,6 +44,9 @@ var (
 // gets all of the capacity: the gradient raises the limit until its share has a
 // little queue.
 //
+// A request whose caller will have left before its turn comes is refused at once:
+// waiting in vain helps nobody, and its caller can still ask another instance.
+//
 // Admission takes no lock: the three counts are in one atomic word.
 type Shed struct {
 	flight   atomic.Int64 // requests in flight, counts[priority] in 21 bits each
@@ -98,9 +101,13 @@ type ticket struct {
 	around int64         // in flight then, this one included
 }
 
-func (s *Shed) admit(p Priority) (ticket, bool) {
+// admit lets a request in that must be answered within a time; 0 is any.
+func (s *Shed) admit(p Priority, within time.Duration) (ticket, bool) {
 	rank := p.rank()
 	most := s.caps[rank].Load()
+	if within > 0 && s.gradient.expect(atLeast(0, s.flight.Load())+1) > within {
+		return ticket{}, s.refuse(rank)
+	}
 	// Looking first: those who are refused must not be in the way of others.
 	if atLeast(rank, s.flight.Load()) >= most {
 		return ticket{}, s.refuse(rank)
@@ -122,7 +129,10 @@ func (s *Shed) refuse(rank int) bool {
 func (s *Shed) release(t ticket, m *methodTimes, err error) {
 	s.flight.Add(-unit(t.rank))
 	// Only work that was done tells how long work takes; waiting in vain does too.
-	if !s.fixed && (err == nil || fault.CodeOf(err) == fault.Deadline) {
+	if vain := err != nil && fault.CodeOf(err) == fault.Deadline; !s.fixed && (err == nil || vain) {
+		if vain {
+			s.gradient.vain.Add(1)
+		}
 		s.gradient.sample(m, t)
 	}
 }
@@ -146,7 +156,7 @@ func (s *Shed) middleware(method string, assembles bool) endpoint.Middleware {
 	gate := s.Gate(method)
 	return func(next endpoint.Endpoint) endpoint.Endpoint {
 		return func(ctx context.Context, request any) (response any, err error) {
-			pass, err := gate.Admit(PriorityFrom(ctx))
+			pass, err := gate.Admit(PriorityFrom(ctx), timeLeft(ctx))
 			if err != nil {
 				return nil, err
 			}
@@ -167,6 +177,16 @@ func (s *Shed) middleware(method string, assembles bool) endpoint.Middleware {
 			return response, err
 		}
 	}
+}
+
+// timeLeft is the time until the deadline of ctx, at least a nanosecond; 0
+// without one.
+func timeLeft(ctx context.Context) time.Duration {
+	deadline, ok := ctx.Deadline()
+	if !ok {
+		return 0
+	}
+	return max(time.Until(deadline), 1)
 }
 
 // ShedReport is the state of a Shed.

@@ -1,5 +1,7 @@
 package middleware
 
+import "time"
+
 // Gate admits the requests of one method. It is the Middleware of a Shed in two
 // halves, for a server that does not hold a goroutine per request.
 type Gate struct {
@@ -16,10 +18,10 @@ type Pass struct {
 	ticket ticket
 }
 
-// Admit admits a request, which must end in Pass.Done, or refuses it with
-// fault.Overloaded and a RetryAfter.
-func (g Gate) Admit(p Priority) (Pass, error) {
-	t, ok := g.shed.admit(p)
+// Admit admits a request that must be answered within a time (0: any), which
+// must end in Pass.Done, or refuses it with fault.Overloaded and a RetryAfter.
+func (g Gate) Admit(p Priority, within time.Duration) (Pass, error) {
+	t, ok := g.shed.admit(p, within)
 	if !ok {
 		return Pass{}, errShed
 	}

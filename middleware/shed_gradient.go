@@ -54,6 +54,7 @@ type gradient struct {
 	methods atomic.Pointer[[]*methodTimes] // grows while the ring is built
 
 	bits    atomic.Uint64 // limit, as float64 bits
+	rate    atomic.Uint64 // requests per second where some wait, as float64 bits; 0: nobody waited yet
 	probing atomic.Bool
 	closing atomic.Bool // somebody ends a window
 
@@ -66,6 +67,7 @@ type gradient struct {
 	around     atomic.Int64 // nor those with more in flight around them
 	peak       atomic.Int64 // in flight
 	incomplete atomic.Int64 // requests
+	vain       atomic.Int64 // requests that ran out of time
 	full       atomic.Int64 // 1 + the highest rank that was refused; 0: nobody was
 	refusals   atomic.Int64
 
@@ -112,6 +114,8 @@ func (m *methodTimes) learn(base float64) { m.bits.Store(math.Float64bits(base))
 const (
 	tolerance = 3.0
 	overload  = .25   // refusals per request in two windows: a burst now and then is none
+	queued    = 1.5   // times as long as unloaded is a sign of a queue,
+	inVain    = .1    // and so are requests that waited until their callers left
 	patience  = 5000. // microseconds of waiting that are no overload, however short the work
 	smoothing = .2
 	queue     = 4.0
@@ -237,6 +241,7 @@ func (g *gradient) open(now time.Duration, short float64) {
 	g.full.Store(0)
 	g.refusals.Store(0)
 	g.incomplete.Store(0)
+	g.vain.Store(0)
 	g.earnest.Store(int64(now + min(took, windowMost)))
 	g.latest.Store(int64(now + windowMost))
 }
@@ -265,6 +270,37 @@ func (g *gradient) totals() (w window) {
 	return w
 }
 
+// expect is the time that a request takes with so many in flight, itself
+// included, by Little's law; 0 while it is not known.
+func (g *gradient) expect(flight int64) time.Duration {
+	rate := math.Float64frombits(g.rate.Load())
+	if rate == 0 {
+		return 0
+	}
+	return time.Duration(float64(flight) / rate * float64(time.Second))
+}
+
+// gauge learns how many requests per second the instance can do: no less than it
+// did, and no more when there were enough to wait for each other.
+func (g *gradient) gauge(w window, length time.Duration) {
+	vain := float64(g.vain.Load())
+	if w.n < windowMin || length <= 0 {
+		return
+	}
+	full := w.short >= queued*w.long || vain >= inVain*w.n
+	did := max(w.n-vain, 1) / length.Seconds()
+	rate := math.Float64frombits(g.rate.Load())
+	switch {
+	case rate == 0 && !full:
+		return
+	case rate == 0 || did > rate:
+		rate = did
+	case full:
+		rate += smoothing * (did - rate)
+	}
+	g.rate.Store(math.Float64bits(rate))
+}
+
 // step moves the limit, or learns while there is no load, and opens the next
 // window or a probe.
 func (g *gradient) step(now time.Duration) {
@@ -277,6 +313,7 @@ func (g *gradient) step(now time.Duration) {
 		g.open(now, 0)
 		return
 	}
+	g.gauge(w, now-g.opened)
 	limit := g.limit()
 	switch next := g.next(limit, w); {
 	case next < limit || busy || full:

@@ -287,3 +287,25 @@ func TestShedCrowdWithoutOverload(t *testing.T) {
 		}
 	})
 }
+
+// Callers that give up after 25 ms, less than the limit's queue takes: who would
+// wait in vain is refused at once.
+func TestShedImpatient(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		e := simulate(NewShed(ShedSettings{}))
+		impatient := func(ctx context.Context, request any) (any, error) {
+			ctx, cancel := context.WithTimeout(ctx, 25*time.Millisecond)
+			defer cancel()
+			return e(ctx, request)
+		}
+		drive(t, time.Second, crowd{Normal, 3, impatient}) // learns how much it can do
+		const long = 10 * time.Second
+		r := drive(t, long, crowd{Normal, 3, impatient})[0]
+		if in := r.ok + r.failed; float64(r.failed) > .1*float64(in) {
+			t.Errorf("of %d that were let in %d waited in vain", in, r.failed)
+		}
+		if got := goodput(long, r); got < .9 {
+			t.Errorf("goodput %.3f", got)
+		}
+	})
+}

@@ -107,7 +107,7 @@ func TestShedCounts(t *testing.T) {
 			for r := p.rank(); r < priorities; r++ {
 				above += len(in[r])
 			}
-			k, ok := shed.admit(p)
+			k, ok := shed.admit(p, 0)
 			if want := int64(above) < shed.caps[p.rank()].Load(); ok != want {
 				t.Fatalf("%v beside %d: admitted %v", p, above, ok)
 			}

@@ -13,7 +13,7 @@ func newSimAdmission(mesh bool) simAdmission {
 	}
 	gate := middleware.NewShed(middleware.ShedSettings{}).Gate("x.Read")
 	return func() (func(error), error) {
-		pass, err := gate.Admit(middleware.Normal)
+		pass, err := gate.Admit(middleware.Normal, 0)
 		return pass.Done, err
 	}
 }
