@@ -32,6 +32,7 @@ type BreakerSettings struct {
 	OpenFor             time.Duration               // until the first probe; 1 s if 0
 	OpenMost            time.Duration               // OpenFor doubles up to it while it opens again and again; OpenFor if 0
 	ProbeFor            time.Duration               // a silent probe makes room for another after this; OpenFor if 0
+	Probes              int                         // that must succeed in a row, one at a time, to close it; 1 if 0
 	OnChange            func(name, from, to string) // called in order, without locks held; may use the Breaker
 
 	// Trip, if set, decides whether a failure opens the Breaker; streak is how
@@ -114,7 +115,7 @@ func (b *Breaker) Init(s BreakerSettings) {
 	if s.ProbeFor <= 0 {
 		s.ProbeFor = s.OpenFor
 	}
-	s.OpenMost = max(s.OpenMost, s.OpenFor)
+	s.OpenMost, s.Probes = max(s.OpenMost, s.OpenFor), max(s.Probes, 1)
 	if s.Rand == nil {
 		s.Rand = rand.Uint64
 	}
@@ -129,6 +130,7 @@ func (b *Breaker) Init(s BreakerSettings) {
 func (b *Breaker) fresh() *gobreaker.CircuitBreaker {
 	return gobreaker.NewCircuitBreaker(gobreaker.Settings{
 		Name:          b.settings.Name,
+		MaxRequests:   uint32(b.settings.Probes),
 		Timeout:       1, // over as soon as it is asked; state asks when it should be over
 		ReadyToTrip:   func(c gobreaker.Counts) bool { return b.settings.Trip(int(c.ConsecutiveFailures)) },
 		IsSuccessful:  func(err error) bool { return !fault.Blames(err) },

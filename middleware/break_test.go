@@ -32,6 +32,27 @@ func trip(t *testing.T, b *Breaker) {
 	}
 }
 
+// With Probes a failure among the first good answers keeps it open.
+func TestBreakerWantsSeveralProbes(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		b := NewBreaker(BreakerSettings{Name: "catalog-1", ConsecutiveFailures: 3, Probes: 3})
+		trip(t, b)
+		time.Sleep(time.Second + 1)
+		for _, tt := range []struct {
+			answer endpoint.Endpoint
+			state  string
+		}{{fine, HalfOpen}, {fine, HalfOpen}, {broken, Open}, {fine, HalfOpen}, {fine, HalfOpen}, {fine, Closed}} {
+			_ = call(t, b.Middleware(tt.answer))
+			if b.State() != tt.state {
+				t.Fatalf("it is %s, want %s", b.State(), tt.state)
+			}
+			if tt.state == Open {
+				time.Sleep(time.Second + 1)
+			}
+		}
+	})
+}
+
 func TestBreakerLife(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		var seen []string

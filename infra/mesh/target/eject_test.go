@@ -74,9 +74,13 @@ func TestHalfFailingIsEjected(t *testing.T) {
 		registry := prometheus.NewRegistry()
 		begin := time.Now()
 		sick := 2 * time.Second // sound at first: history must not delay
+		streak := 0
 		f := newFleet(t, 3, 4, target.Options{Metrics: target.NewMetrics(registry)}, func(id string) (time.Duration, error) {
-			if id == "x-1" && time.Since(begin) > sick && rand.IntN(2) == 0 {
-				return around(5 * time.Millisecond), fault.New(fault.Internal, "sick")
+			if id == "x-1" && time.Since(begin) > sick {
+				if streak++; streak < 4 && rand.IntN(2) == 0 {
+					return around(5 * time.Millisecond), fault.New(fault.Internal, "sick")
+				}
+				streak = 0
 			}
 			return around(10 * time.Millisecond), nil
 		})

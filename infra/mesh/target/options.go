@@ -143,6 +143,9 @@ func (o Options) withDefaults() Options {
 	if o.Breaker.ProbeFor <= 0 {
 		o.Breaker.ProbeFor = o.Breaker.OpenFor
 	}
+	if o.Breaker.Probes <= 0 {
+		o.Breaker.Probes = 3 // of an instance that fails half of its calls one in two would bring it back
+	}
 	if o.Breaker.OpenMost <= 0 {
 		o.Breaker.OpenMost = 30 * time.Second
 	}
