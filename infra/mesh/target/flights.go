@@ -114,26 +114,28 @@ func (t *Target) sweep() {
 func (t *Target) round(now time.Duration, blind bool) (next time.Duration, busy bool) {
 	next = sweepEvery
 	t.watchFloor(now)
+	n := 0
 	for f := range t.flights.all {
-		busy = true
+		n++
 		switch {
 		case f.until > 0 && now >= f.until:
 			f.cancel(errLate)
 		case f.until > 0:
 			next = min(next, f.until-now)
 		}
-		if !blind && f.member.stalled(f, now) {
-			t.redispatch(f.member, now)
+		if !blind && f.overdue(now) {
+			t.doubt(f, now)
 		}
 	}
-	return next, busy
+	t.aloft = n
+	return next, n > 0
 }
 
 // redispatch ends what a suspect was asked before now, so that the callers go
 // elsewhere.
 func (t *Target) redispatch(m *Member, now time.Duration) {
 	for f := range t.flights.all {
-		if f.member == m && f.start < now {
+		if f.member == m && f.start < now && !f.stays {
 			f.cancel(errStalled)
 		}
 	}

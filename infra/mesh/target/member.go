@@ -46,7 +46,6 @@ type Member struct {
 	outcomes  outcomes
 	id, addr  string
 	mean      atomic.Uint64 // see average
-	_         [8]byte
 	breaker   middleware.Breaker
 
 	instance atomic.Pointer[discovery.Instance]

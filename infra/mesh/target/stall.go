@@ -46,6 +46,7 @@ type stall struct {
 	heard     atomic.Int64 // the last answer, or the begin of calls, since the target's start
 	heardBeat atomic.Int64 // the pulse's count then
 	gap       latency      // between answers while there are calls in flight
+	doubt     atomic.Int64 // when the first overdue call since the last answer began; 0: there is none
 	probeAt   atomic.Int64
 }
 
@@ -60,6 +61,9 @@ func (m *Member) heard(now time.Duration) {
 	m.target.pulse.answered(now)
 	gap := now - time.Duration(m.stall.heard.Load())
 	m.quiet(now)
+	if m.stall.doubt.Load() != 0 {
+		m.stall.doubt.Store(0)
+	}
 	if m.stall.suspect.Load() {
 		m.clear("it answered")
 		return
@@ -78,20 +82,47 @@ func (m *Member) patience() time.Duration {
 	return max(silent, time.Duration(patience*gap))
 }
 
-// stalled reports whether the flight's member was found to be silent just now: it
-// holds a call that should long have been answered and said nothing at all,
-// while others answered. When all are silent nobody is suspect, and never more
-// are than the floor of the set allows.
-func (m *Member) stalled(f *flight, now time.Duration) bool {
-	quiet := now - time.Duration(m.stall.heard.Load())
-	if quiet <= silent || m.stall.suspect.Load() || m.target.pulse.count.Load()-m.stall.heardBeat.Load() < beats {
+// overdue reports whether the flight should long have been answered by a member
+// that said nothing at all while others answered. When all are silent none is.
+// Who owes an answer already is given half the time.
+func (f *flight) overdue(now time.Duration) bool {
+	s := &f.member.stall
+	quiet := now - time.Duration(s.heard.Load())
+	if quiet <= silent || s.suspect.Load() || f.member.target.pulse.count.Load()-s.heardBeat.Load() < beats {
 		return false
 	}
-	usual := f.method.times.p95()
-	if usual == 0 {
-		usual = unmeasured / overdue
+	long := overdue * f.method.times.p95()
+	if long == 0 {
+		long = unmeasured
 	}
-	return quiet > m.patience() && now-f.start > max(silent, overdue*usual) && m.suspected(now)
+	if s.doubt.Load() != 0 {
+		long /= 2
+	}
+	return now-f.start > max(silent, long)
+}
+
+// doubt acts on an overdue flight. Its member is a suspect when it was silent for
+// longer than is usual, and what it was asked before now goes elsewhere; but never
+// more members are than the floor of the set allows.
+//
+// One call alone may just be a slow one: the balancer avoids who was slow, so
+// that calls are alone there. Where a second one comes soon its word is waited
+// for. The first goes elsewhere then, while the budget has a retry for it.
+func (t *Target) doubt(f *flight, now time.Duration) {
+	m, begun := f.member, max(int64(f.start), 1)
+	first, silence := m.stall.doubt.Load(), now-time.Duration(m.stall.heard.Load())
+	if first != 0 {
+		silence = now - time.Duration(first)
+	}
+	switch busy := t.aloft >= len(t.set.Load().members); {
+	case busy && first == 0:
+		m.stall.doubt.Store(begun)
+		if !f.stays && t.budget.left() >= 1 {
+			f.cancel(errStalled)
+		}
+	case first != begun && silence > m.patience() && m.suspected(now):
+		t.redispatch(m, now)
+	}
 }
 
 // suspected makes the member a suspect, if there are not too many of them.

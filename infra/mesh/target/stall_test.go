@@ -131,6 +131,30 @@ func TestQueuedAndAllSilentAreNotSuspected(t *testing.T) {
 	})
 }
 
+// A slow call that is alone on its instance is no silence of the instance: the
+// balancer avoids who was slow, so that calls are alone there. One in 200 takes
+// ten times as long here.
+func TestSlowCallsAreNoSilence(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		registry := prometheus.NewRegistry()
+		f := newFleet(t, 3, 4, target.Options{Metrics: target.NewMetrics(registry)}, func(string) (time.Duration, error) {
+			return around(10 * time.Millisecond), nil
+		})
+		f.run(t, 720, time.Minute)
+		tries := float64(len(f.tries)) / float64(len(f.calls))
+		n, failed := sum(t, registry, "kitmesh_suspicions_total"), 0
+		for _, c := range f.calls {
+			if c.err != nil {
+				failed++
+			}
+		}
+		t.Logf("%v suspicions, %.4f tries per call, %d failed", n, tries, failed)
+		if n > 1 || failed > 0 || tries > 1.002 {
+			t.Errorf("%v suspicions in a minute, %d calls failed, %.4f tries; want one at most, 0 and 1.002", n, failed, tries)
+		}
+	})
+}
+
 // Never more than the floor allows are suspect: of two or three one, of one nobody.
 func TestAtMostAThirdIsSuspected(t *testing.T) {
 	for n, most := range map[int]int{1: 0, 2: 1, 3: 1, 6: 2} {
@@ -140,7 +164,7 @@ func TestAtMostAThirdIsSuspected(t *testing.T) {
 				if id != "x-1" && time.Since(begin) > time.Second {
 					return time.Minute, nil
 				}
-				return time.Millisecond, nil
+				return 10 * time.Millisecond, nil
 			})
 			f.run(t, 500, 1500*time.Millisecond)
 			if got := len(suspects(f.x)); got != most {

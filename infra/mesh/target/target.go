@@ -31,6 +31,7 @@ type Target struct {
 	ejector    ejector
 	throttle   throttle
 	flights    flights
+	aloft      int                // of them, in the sweeper's last round
 	sweeping   atomic.Bool        // the sweeper is not at rest
 	wake       chan struct{}      // ends its rest
 	speaksGRPC atomic.Bool        // some method goes over gRPC: connections matter

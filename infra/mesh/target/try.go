@@ -33,7 +33,8 @@ type flight struct {
 	method *method
 	start  time.Duration
 	until  time.Duration           // when its time is over; 0: only with the caller's
-	cancel context.CancelCauseFunc // nil: it must not be repeated, so it is not ended early
+	cancel context.CancelCauseFunc // nil: nobody ends it early
+	stays  bool                    // there is no other try after it: a silence does not end it
 	slot   *atomic.Pointer[flight] // where the sweeper finds it
 }
 
@@ -55,6 +56,7 @@ func (t *Target) depart(ctx context.Context, p *progress, m *Member) *flight {
 	labels := m.labels.Load()
 	m.picks.Add(1)
 	f := &flight{member: m, method: p.method, start: t.now()}
+	f.stays = p.once || p.went.n >= t.opts.Retry.Max
 	f.Context = ctx
 	f.Peer = middleware.Peer{
 		Service: t.opts.Service, Instance: m.id, Addr: m.addr, Zone: labels.zone, Version: labels.version,
@@ -157,9 +159,9 @@ func (t *Target) book(ctx context.Context, p *progress, f *flight, now time.Dura
 		m.failures.Add(1)
 		if !f.ended() {
 			m.outcomes.add(true)
-		}
-		if !left {
-			rtt = max(rtt, t.opts.Balance.Penalty)
+			if !left {
+				rtt = max(rtt, t.opts.Balance.Penalty) // who fails fast is not fast
+			}
 		}
 	case forLoad(err): // a refusal takes no time: it would look like a fast instance
 		m.answered()
