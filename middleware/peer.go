@@ -24,6 +24,9 @@ type PeerContext struct {
 
 type peerKey struct{}
 
+// Answers reports whether Value answers for key itself.
+func (c *PeerContext) Answers(key any) bool { return key == (peerKey{}) }
+
 // Value answers for the peer and leaves every other key to the parent.
 func (c *PeerContext) Value(key any) any {
 	if key == (peerKey{}) {

@@ -34,10 +34,10 @@ func TestRingAllocations(t *testing.T) {
 		ctx    context.Context
 		most   float64
 	}{
-		"without a tracer":         {nil, t.Context(), 4},
-		"a new trace, not sampled": {tracer, t.Context(), 9},
-		"within one, not sampled":  {tracer, in(false), 8},
-		"within one, sampled":      {tracer, in(true), 21},
+		"without a tracer":         {nil, t.Context(), 2},
+		"a new trace, not sampled": {tracer, t.Context(), 7},
+		"within one, not sampled":  {tracer, in(false), 6},
+		"within one, sampled":      {tracer, in(true), 16},
 	} {
 		t.Run(name, func(t *testing.T) {
 			// Connections that stand: one that is tried again and again allocates too.

@@ -99,11 +99,7 @@ func classify(ctx context.Context, f *flight, err error) error {
 	if ctx.Err() != nil || code != fault.Canceled && code != fault.Deadline {
 		return err
 	}
-	switch cause := context.Cause(f); {
-	case cause == nil:
-	case errors.Is(cause, errLost):
-		return fault.Wrap(fault.Canceled, detached(err), "another try answered before %s did", instance)
-	default:
+	if cause := ends[f.why.Load()]; cause != nil {
 		return fault.Wrap(fault.Unavailable, detached(err), "%s did not answer: %s", instance, fault.MessageOf(cause))
 	}
 	if code == fault.Canceled {

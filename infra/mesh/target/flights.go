@@ -1,6 +1,7 @@
 package target
 
 import (
+	"context"
 	"sync/atomic"
 	"time"
 )
@@ -63,6 +64,16 @@ func (l *flights) all(yield func(*flight) bool) {
 	}
 }
 
+// watch has the sweeper end the flight in time.
+func (t *Target) watch(f *flight, prompt bool) {
+	if deadline, ok := f.Context.Deadline(); ok {
+		f.over = deadline.Sub(t.start)
+	}
+	t.flights.add(f, uint32(t.random()))
+	t.stir()
+	f.prompt = prompt || t.ctx.Err() != nil // after Close nobody sweeps
+}
+
 // stir wakes the sweeper if it rests.
 func (t *Target) stir() {
 	if !t.sweeping.Load() && t.sweeping.CompareAndSwap(false, true) {
@@ -72,6 +83,11 @@ func (t *Target) stir() {
 
 // sweep looks at the flights while there are any, until Close.
 func (t *Target) sweep() {
+	defer func() {
+		for f := range t.flights.all { // who is left has until the end of the drain time
+			context.AfterFunc(f.Context, f.cut)
+		}
+	}()
 	timer := time.NewTimer(time.Hour)
 	defer timer.Stop()
 	wait := func(d time.Duration) bool {
@@ -119,10 +135,11 @@ func (t *Target) round(now time.Duration, blind bool) (next time.Duration, busy 
 		n++
 		switch {
 		case f.until > 0 && now >= f.until:
-			f.cancel(errLate)
+			f.end(late)
 		case f.until > 0:
 			next = min(next, f.until-now)
 		}
+		next = f.follow(now, next)
 		if !blind && f.overdue(now) {
 			t.doubt(f, now)
 		}
@@ -131,12 +148,26 @@ func (t *Target) round(now time.Duration, blind bool) (next time.Duration, busy 
 	return next, n > 0
 }
 
+// follow cuts the line of a flight whose caller left, and returns when it must be
+// looked at again. Callers that leave before their time is over wait for the
+// sweeper to see it, sweepEvery at most.
+func (f *flight) follow(now, next time.Duration) time.Duration {
+	switch {
+	case f.line.Load() == nil:
+	case f.Context.Err() != nil:
+		f.cut()
+	case f.over > 0: // a little later its context knows it, too
+		next = min(next, max(f.over-now, 0)+100*time.Microsecond)
+	}
+	return next
+}
+
 // redispatch ends what a suspect was asked before now, so that the callers go
 // elsewhere.
 func (t *Target) redispatch(m *Member, now time.Duration) {
 	for f := range t.flights.all {
 		if f.member == m && f.start < now && !f.stays {
-			f.cancel(errStalled)
+			f.end(stalled)
 		}
 	}
 }

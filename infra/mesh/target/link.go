@@ -167,6 +167,11 @@ func (l *link) Invoke(ctx context.Context, method string, args, reply any, opts 
 	if err != nil {
 		return err
 	}
+	if f, ok := ctx.Value(flightKey{}).(*flight); ok {
+		if w := f.borrow(ctx); w != nil {
+			return w.giveBack(f, conn.Invoke(w, method, args, reply, opts...))
+		}
+	}
 	return conn.Invoke(ctx, method, args, reply, opts...)
 }
 

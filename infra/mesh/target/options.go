@@ -20,7 +20,7 @@ import (
 type Options struct {
 	Service     string
 	Source      discovery.Source           // the caller owns it and ends it after the Target
-	DialOptions []grpc.DialOption          // after, and so over, the Target's own
+	DialOptions []grpc.DialOption          // after, and so over, the Target's own; interceptors must not keep the context of a unary call
 	Breaker     middleware.BreakerSettings // of each instance, up to 30 s open; its name and functions are set here
 	Eject       Eject
 	Throttle    Throttle

@@ -118,7 +118,7 @@ func (t *Target) doubt(f *flight, now time.Duration) {
 	case busy && first == 0:
 		m.stall.doubt.Store(begun)
 		if !f.stays && t.budget.left() >= 1 {
-			f.cancel(errStalled)
+			f.end(stalled)
 		}
 	case first != begun && silence > m.patience() && m.suspected(now):
 		t.redispatch(m, now)

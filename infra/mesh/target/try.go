@@ -3,7 +3,6 @@ package target
 import (
 	"context"
 	"errors"
-	"sync/atomic"
 	"time"
 
 	"github.com/kitmesh/kitmesh/middleware"
@@ -24,18 +23,6 @@ func (p permit) done(ctx context.Context, m *Member, err error) {
 	case err == nil:
 		m.breaker.Reset()
 	}
-}
-
-// flight is a try under way. It is the context of the request.
-type flight struct {
-	middleware.PeerContext
-	member *Member
-	method *method
-	start  time.Duration
-	until  time.Duration           // when its time is over; 0: only with the caller's
-	cancel context.CancelCauseFunc // nil: nobody ends it early
-	stays  bool                    // there is no other try after it: a silence does not end it
-	slot   *atomic.Pointer[flight] // where the sweeper finds it
 }
 
 // Why a try was ended before its caller's time was over.
@@ -69,10 +56,8 @@ func (t *Target) depart(ctx context.Context, p *progress, m *Member) *flight {
 	if limit > 0 {
 		f.until = f.start + limit
 	}
-	if !p.once || limit > 0 {
-		f.Context, f.cancel = context.WithCancelCause(ctx)
-		t.flights.add(f, uint32(t.random()))
-		t.stir()
+	if f.ends = !p.once || limit > 0; f.ends {
+		t.watch(f, p.at != nil || p.hedge)
 	}
 	if p.at != nil {
 		p.at.Store(m)
@@ -117,24 +102,15 @@ func (t *Target) arrive(ctx context.Context, p *progress, f *flight, err error) 
 
 // land ends a try that departed, however it came out.
 func (t *Target) land(ctx context.Context, f *flight, pass permit, err error) {
-	if f.cancel != nil {
+	if f.ends {
 		f.slot.Store(nil)
-		f.cancel(nil)
+		f.end(landed)
 	}
 	if err != nil && f.ended() {
 		err = errLost
 	}
 	pass.done(ctx, f.member, err)
 	f.member.release()
-}
-
-// ended reports whether the try was ended here, before its caller's time was
-// over. That is no failure of the instance: of one that says nothing suspicion
-// takes care, and one that is slow because calls queue at all of them must not
-// be ejected for it. Its latency is held against it.
-func (f *flight) ended() bool {
-	cause := context.Cause(f)
-	return errors.Is(cause, errStalled) || errors.Is(cause, errLate)
 }
 
 // book notes what the outcome of a try says about the member. Its time counts
