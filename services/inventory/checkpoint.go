@@ -35,7 +35,10 @@ func (w *writer) checkpoint(ctx context.Context) {
 		}
 		w.mu.Unlock()
 		if err := w.append(ctx, e, after); err != nil {
-			// Nothing is lost: the next one comes after the next batch.
+			// Nothing is lost: the next one comes after as many batches again.
+			w.mu.Lock()
+			w.since = 0
+			w.mu.Unlock()
 			w.ledger.opts.Logger.Info("no checkpoint of a shard", "shard", w.name, "err", err)
 			return
 		}

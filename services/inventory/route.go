@@ -67,7 +67,7 @@ func (l *Ledger) do(ctx context.Context, r request) (Status, error) {
 			return status, err
 		}
 		if ctx.Err() != nil {
-			return "", fault.Wrap(fault.Unavailable, ctx.Err(), "the ledger is looking for the owner of the shelf")
+			return "", fault.Wrap(fault.CodeOf(ctx.Err()), ctx.Err(), "the ledger found no owner of the shelf in time")
 		}
 	}
 }

@@ -13,7 +13,7 @@ import (
 // Bounds of one shard's writer.
 const (
 	maxQueue = 512              // requests that wait
-	maxBatch = 256              // requests in one event
+	maxBatch = 1000             // lines in one event, but for those of its last request
 	maxWrite = 10 * time.Second // one write with all its waits
 )
 
@@ -75,10 +75,11 @@ func (w *writer) run(ctx context.Context) {
 // gather returns first and the requests behind it.
 func (w *writer) gather(first *task) []*task {
 	batch := []*task{first}
-	for len(batch) < maxBatch {
+	for lines := len(first.request.Lines); lines < maxBatch; {
 		select {
 		case t := <-w.work:
 			batch = append(batch, t)
+			lines += len(t.request.Lines)
 		default:
 			return batch
 		}
