@@ -22,7 +22,9 @@ import (
 )
 
 const (
-	benchSlice  = 5 * time.Second // of each measurement
+	benchSlices = 5 // of a floor; the best one counts: what else the machine does only hurts
+	benchSlice  = time.Second
+	benchOrders = 8 * time.Second // of the whole shop
 	recordBytes = 700             // what the broker stores for an event of an order, headers included
 )
 
@@ -36,13 +38,12 @@ func TestOrdersPerSecond(t *testing.T) {
 	dir := t.TempDir()
 	result("sync_floor", "µs", float64(syncFloor(t, dir).Microseconds()))
 	for _, writers := range []int{1, 32} {
-		rate, took := appends(t, filepath.Join(dir, strconv.Itoa(writers)), writers)
-		result(fmt.Sprintf("appends_%d_writers", writers), "1/s", rate)
-		result(fmt.Sprintf("append_%d_writers", writers), "µs", float64(took.Microseconds()))
+		perSecond := appends(t, filepath.Join(dir, strconv.Itoa(writers)), writers)
+		result(fmt.Sprintf("appends_%d_writers", writers), "1/s", perSecond)
 	}
 	m := up(t, "bench", "--rate", "0", "--sample", "0.01", "--zipkin", "embedded", "--provider", "latency=1ms")
 	for _, customers := range []int{1, 16} {
-		m.benchOrders(customers)
+		m.benchShop(customers)
 	}
 }
 
@@ -57,24 +58,28 @@ func syncFloor(t *testing.T, dir string) time.Duration {
 	}
 	defer file.Close()
 	record := make([]byte, recordBytes)
-	var took []time.Duration
-	for end := time.Now().Add(benchSlice); time.Now().Before(end); {
-		began := time.Now()
-		if _, err := file.Write(record); err != nil {
-			t.Fatal(err)
+	best := time.Hour
+	for range benchSlices {
+		var took []time.Duration
+		for end := time.Now().Add(benchSlice); time.Now().Before(end); {
+			began := time.Now()
+			if _, err := file.Write(record); err != nil {
+				t.Fatal(err)
+			}
+			if err := file.Sync(); err != nil {
+				t.Fatal(err)
+			}
+			took = append(took, time.Since(began))
 		}
-		if err := file.Sync(); err != nil {
-			t.Fatal(err)
-		}
-		took = append(took, time.Since(began))
+		slices.Sort(took)
+		best = min(best, took[len(took)/2])
 	}
-	slices.Sort(took)
-	return took[len(took)/2]
+	return best
 }
 
-// appends has writers write to journals of a broker process, each to keys of its
-// own, and returns how many there were per second and how long each took.
-func appends(t *testing.T, dir string, writers int) (perSecond float64, each time.Duration) {
+// appends has writers write to a journal of a broker process, each to keys of its
+// own, and returns how many there were per second.
+func appends(t *testing.T, dir string, writers int) (perSecond float64) {
 	t.Helper()
 	bin, err := filepath.Abs("../../../bin/kitmesh")
 	if err != nil {
@@ -107,33 +112,36 @@ func appends(t *testing.T, dir string, writers int) (perSecond float64, each tim
 	}
 	event := make([]byte, recordBytes)
 	var count atomic.Int64
-	var all sync.WaitGroup
-	end := time.Now().Add(benchSlice)
-	for range writers {
-		all.Go(func() {
-			for time.Now().Before(end) {
-				if _, err := j.Append(t.Context(), fmt.Sprint("k", count.Add(1)), "", event, 0); err != nil {
-					t.Error(err)
-					return
+	for range benchSlices {
+		before := count.Load()
+		var all sync.WaitGroup
+		end := time.Now().Add(benchSlice)
+		for range writers {
+			all.Go(func() {
+				for time.Now().Before(end) {
+					if _, err := j.Append(t.Context(), fmt.Sprint("k", count.Add(1)), "", event, 0); err != nil {
+						t.Error(err)
+						return
+					}
 				}
-			}
-		})
+			})
+		}
+		all.Wait()
+		perSecond = max(perSecond, float64(count.Load()-before)/benchSlice.Seconds())
 	}
-	all.Wait()
-	perSecond = float64(count.Load()) / benchSlice.Seconds()
-	return perSecond, time.Duration(float64(writers) / perSecond * float64(time.Second))
+	return perSecond
 }
 
-// benchOrders has customers buy one after the other, and says what an order
+// benchShop has customers buy one after the other, and says what an order
 // costs whom.
-func (m *mesh) benchOrders(customers int) {
+func (m *mesh) benchShop(customers int) {
 	m.t.Helper()
 	m.customers(customers, "warm", 2*time.Second)
 	events, cpu := m.events(), m.cpu()
-	orders, took := m.customers(customers, "bench", 2*benchSlice)
+	orders, took := m.customers(customers, "bench", benchOrders)
 	spent, written := m.cpu(), m.events()
 	name := fmt.Sprintf("%d_customers", customers)
-	result("orders_"+name, "1/s", float64(orders)/(2*benchSlice).Seconds())
+	result("orders_"+name, "1/s", float64(orders)/benchOrders.Seconds())
 	slices.Sort(took)
 	result("order_p50_"+name, "ms", took[len(took)/2].Seconds()*1000)
 	result("order_p99_"+name, "ms", took[len(took)*99/100].Seconds()*1000)
