@@ -16,6 +16,7 @@ import (
 	"github.com/kitmesh/kitmesh/infra/audit"
 	"github.com/kitmesh/kitmesh/infra/chaos"
 	"github.com/kitmesh/kitmesh/infra/chaos/action"
+	"github.com/kitmesh/kitmesh/infra/chaos/live"
 	"github.com/kitmesh/kitmesh/infra/chaos/report"
 	"github.com/kitmesh/kitmesh/infra/chaos/watch"
 	"github.com/kitmesh/kitmesh/infra/load"
@@ -30,7 +31,7 @@ A mesh that is up must be as the experiment says under mesh: where it is not, ki
 which command starts one that is. --up starts a fresh isolated mesh for each experiment
 and ends it afterwards; --stack mesh,stock does so for both stacks.
 
---scale 0.2 makes every phase a fifth as long. The fewer requests, the less is shown: each
+--scale 0.2 makes every phase a fifth as long, and the times of actions with them. The fewer requests, the less is shown: each
 percentage comes with its bound. Ctrl-C, and kitmesh chaos stop from elsewhere, undo what
 was done and end with the verdict aborted.
 
@@ -118,7 +119,7 @@ func runChaos(cmd *cobra.Command, f chaosFlags, args []string) error {
 	var journals []chaos.Journal
 	var failed []error
 	for _, e := range experiments {
-		e.Load = e.Load.Scale(f.scale)
+		e = e.Scale(f.scale)
 		for _, stack := range f.stacks {
 			j, err := runExperiment(cmd, e, f, stack)
 			if err != nil {
@@ -186,10 +187,8 @@ func outcome(cmd *cobra.Command, journals []chaos.Journal, failed []error) error
 
 // runExperiment runs one experiment on the mesh that is up, or on its own.
 func runExperiment(cmd *cobra.Command, e chaos.Experiment, f chaosFlags, stack string) (chaos.Journal, error) {
-	out := newNarrator(cmd.ErrOrStderr())
-	defer out.Done()
 	if f.up {
-		return onFreshMesh(cmd.Context(), e, stack, out)
+		return onFreshMesh(cmd.Context(), e, stack, cmd.ErrOrStderr())
 	}
 	fleet, err := openFleet(cmd)
 	if err != nil {
@@ -199,7 +198,7 @@ func runExperiment(cmd *cobra.Command, e chaos.Experiment, f chaosFlags, stack s
 	if err != nil {
 		return chaos.Journal{}, err
 	}
-	j, err := experiment(cmd.Context(), e, fleet, meshTarget(cmd), dir, out)
+	j, err := experiment(cmd.Context(), e, fleet, meshTarget(cmd), dir, cmd.ErrOrStderr())
 	if _, ok := errors.AsType[*chaos.Misfit](err); ok {
 		err = fmt.Errorf("%w; start one with kitmesh down, then kitmesh up --detach %s, or give --up", err, strings.Join(e.UpArgs(), " "))
 	}
@@ -211,7 +210,7 @@ const settlePatience = 30 * time.Second
 
 // onFreshMesh starts the mesh an experiment is for, runs it there, and ends the
 // mesh. Its logs stay until the next run.
-func onFreshMesh(ctx context.Context, e chaos.Experiment, stack string, out *narrator) (j chaos.Journal, err error) {
+func onFreshMesh(ctx context.Context, e chaos.Experiment, stack string, stderr io.Writer) (j chaos.Journal, err error) {
 	name := "chaos-" + e.Name
 	if stack != app.StackMesh {
 		name += "-" + stack
@@ -222,7 +221,9 @@ func onFreshMesh(ctx context.Context, e chaos.Experiment, stack string, out *nar
 	if _, err := runner.Down(ctx, name, true); err != nil {
 		return j, err
 	}
+	out := newNarrator(stderr)
 	out.Progress("starting a mesh for " + e.Name)
+	defer out.Done()
 	args := append([]string{"up", "--name", name, "--detach", "--isolated", "--zipkin", "embedded", "--stack", stack}, e.UpArgs()...)
 	defer func() {
 		_, downErr := runner.Down(context.WithoutCancel(ctx), name, false)
@@ -242,7 +243,8 @@ func onFreshMesh(ctx context.Context, e chaos.Experiment, stack string, out *nar
 	if err != nil {
 		return j, err
 	}
-	return experiment(ctx, e, fleet, "local", dir, out)
+	out.Done()
+	return experiment(ctx, e, fleet, "local", dir, stderr)
 }
 
 // settle waits until Consul holds every instance for healthy.
@@ -275,20 +277,22 @@ func settle(ctx context.Context, fleet runner.Fleet) error {
 }
 
 // experiment runs e on a mesh.
-func experiment(ctx context.Context, e chaos.Experiment, fleet runner.Fleet, target, dir string, out *narrator) (j chaos.Journal, err error) {
+func experiment(ctx context.Context, e chaos.Experiment, fleet runner.Fleet, target, dir string, stderr io.Writer) (j chaos.Journal, err error) {
 	lab, err := action.Open(fleet, dir)
 	if err != nil {
 		return j, err
 	}
 	defer func() { err = errors.Join(err, lab.Close()) }()
+	view := live.New(stderr, e)
+	defer view.Close()
 	return chaos.Run(ctx, e, chaos.Options{
-		Fleet: fleet, Lab: experimentLab{lab}, Target: target, Dir: dir, View: &narratedView{out: out, name: e.Name},
+		Fleet: fleet, Lab: experimentLab{lab}, Target: target, Dir: dir, View: view,
 		Audit: func(ctx context.Context, told []load.History) (audit.Report, error) {
 			state, err := fleet.State(ctx)
 			if err != nil {
 				return audit.Report{}, err
 			}
-			evidence, err := collect(ctx, state, audit.Sources{Histories: told, Waiting: out.Progress})
+			evidence, err := collect(ctx, state, audit.Sources{Histories: told, Waiting: view.Say})
 			if err != nil {
 				return audit.Report{}, err
 			}

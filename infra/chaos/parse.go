@@ -131,12 +131,12 @@ func (r *reader) experiment(n *yaml.Node) Experiment {
 	if o.need("steady-state-hypothesis", "{title: ..., probes: [...]}") {
 		e.Hypothesis = o.object("steady-state-hypothesis", "hypothesis").hypothesis(e)
 	}
-	e.Method = o.steps("method", e.Targets)
+	e.Method = o.steps("method", e)
 	if len(e.Method) == 0 && e.Load.FaultRate == (Rate{}) && o.has("load") {
 		o.complain("method", "nothing happens; write an action, or a load.fault-rate")
 	}
 	e.StopConditions = o.stopConditions(e.Hypothesis.Probes)
-	e.Rollbacks = o.steps("rollbacks", e.Targets)
+	e.Rollbacks = o.steps("rollbacks", e)
 	return e
 }
 
@@ -241,14 +241,17 @@ func (o object) mix() map[string]float64 {
 	return mix
 }
 
-func (o object) steps(field string, targets map[string]action.Target) (steps []Step) {
-	names := slices.Sorted(maps.Keys(targets))
+func (o object) steps(field string, e Experiment) (steps []Step) {
+	names := slices.Sorted(maps.Keys(e.Targets))
 	for path, n := range o.list(field) {
 		s := o.r.object(n, path, "step")
 		s.need("type", "action")
 		s.oneOf("type", "action")
 		step := Step{Name: s.text("name"), At: s.duration("at")}
 		s.need("name", "kill")
+		if d := e.Load.Duration; d > 0 && step.At >= d {
+			s.complain("at", "write a time before the end of the fault phase, which lasts %s", d)
+		}
 		if s.has("background") && !s.boolean("background") {
 			s.complain("background", "write true or nothing: an action lasts until its \"for\" is over or the phase ends, and \"at\" says when it begins")
 		}

@@ -112,6 +112,7 @@ var mistakes = []mistake{
 	{"action: kill", "action: hug", 16, `method[0].provider.action: there is no "hug"`, false},
 	{"target: victim", "target: victims", 16, `method[0].provider.target: "victims" is none of the targets (did you mean victim?)`, true},
 	{"background: true", "background: false", 16, "method[0].background: write true or nothing", false},
+	{"background: true", "at: 150s", 16, "method[0].at: write a time before the end of the fault phase, which lasts 2m30s", true},
 	{"every: 2s", "every: 2s, evry: 3s", 16, "evry: there is no such field (did you mean every?)", false},
 	{"every: 2s", "every: 2s, latency: 3s", 16, "provider.latency: kill does not take it", true},
 	{"type: mesh, action: kill", "type: http, action: kill", 16, "provider.type: write one of mesh", false},

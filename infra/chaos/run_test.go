@@ -207,6 +207,21 @@ func TestMoreCustomersComeDuringTheFault(t *testing.T) {
 	})
 }
 
+func TestScale(t *testing.T) {
+	b := newBench(t)
+	b.e.Method[0].Action.RestartAfter, b.e.Method[0].Action.Every = 10*time.Second, 2*time.Second
+	e := b.e.Scale(.5)
+	if e.Load.Lasts() != 7500*time.Millisecond || e.Method[1].At != time.Second || e.Method[0].Action.RestartAfter != 5*time.Second || e.Method[0].Action.Every != 2*time.Second {
+		t.Errorf("%+v", e)
+	}
+	if e := b.e.Scale(.01); e.Load.Baseline != minPhase || e.Method[1].At >= e.Load.Duration {
+		t.Errorf("%+v", e)
+	}
+	if b.e.Method[1].At != 2*time.Second {
+		t.Error("the original was scaled, too")
+	}
+}
+
 func TestCapacity(t *testing.T) {
 	e := Experiment{Mesh: MeshOptions{Instances: 3, Work: 30 * time.Millisecond, Workers: 3}, Load: Load{Mix: map[string]float64{"browse": 80, "checkout": 20}}}
 	if c := e.Capacity(); math.Abs(c-300/(.9*(.8*1.9+.2*2))) > 1e-6 {

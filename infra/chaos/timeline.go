@@ -1,6 +1,9 @@
 package chaos
 
-import "time"
+import (
+	"slices"
+	"time"
+)
 
 // timeline is when each phase is, after the run began.
 type timeline struct{ warmup, baseline, fault, recovery window }
@@ -49,14 +52,26 @@ func (t timeline) phases() (list []Phase) {
 }
 
 // Scale makes every phase x times as long, the baseline and the fault at least
-// two seconds. What an action does every two seconds, it still does.
-func (l Load) Scale(x float64) Load {
+// two seconds, and with them the times at which actions begin and end. What an
+// action does every two seconds, it still does.
+func (e Experiment) Scale(x float64) Experiment {
 	scaled := func(d, least time.Duration) time.Duration {
 		return max(least, time.Duration(float64(d)*x).Round(time.Millisecond))
 	}
+	l := &e.Load
+	full := l.Duration
 	l.Warmup, l.Recovery = scaled(l.Warmup, 0), scaled(l.Recovery, 0)
 	l.Baseline, l.Duration = scaled(l.Baseline, minPhase), scaled(l.Duration, minPhase)
-	return l
+	x = float64(l.Duration) / float64(full)
+	e.Method = slices.Clone(e.Method)
+	for i := range e.Method {
+		s := &e.Method[i]
+		s.At, s.Action.For = scaled(s.At, 0), scaled(s.Action.For, 0)
+		if s.Action.RestartAfter >= time.Second {
+			s.Action.RestartAfter = scaled(s.Action.RestartAfter, time.Second)
+		}
+	}
+	return e
 }
 
 // Lasts is how long the phases take together.
