@@ -116,7 +116,8 @@ type run struct {
 	consul  []roll
 	aborted error
 
-	unfinished []string // actions that the fault phase was too short for
+	crowd      sync.WaitGroup // of the fault phase; it leaves when its requests are answered
+	unfinished []string       // actions that the fault phase was too short for
 }
 
 func (r *run) capacity(ctx context.Context) (float64, error) {
@@ -166,6 +167,7 @@ func (r *run) perform(ctx context.Context) error {
 	}
 	r.heal(ctx)
 	err := <-customers
+	r.crowd.Wait()
 	stop()
 	beside.Wait()
 	r.journal.Ended = time.Now()
@@ -234,7 +236,7 @@ func (r *run) fail(ctx context.Context, abort context.CancelCauseFunc) bool {
 		})
 	}
 	if more := r.e.Load.FaultRate.perSecond(r.journal.Capacity) - r.journal.Rate; more > 0 {
-		doing.Go(func() {
+		r.crowd.Go(func() {
 			if err := r.customers(ctx, "crowd", more, r.fault.to-r.since(), nil); err != nil {
 				abort(fmt.Errorf("the crowd could not be sent: %w", err))
 			}

@@ -135,6 +135,24 @@ func TestCtrlCHeals(t *testing.T) {
 	})
 }
 
+// The mesh is healed before the last customers have their answers.
+func TestCtrlCDoesNotWaitForTheCrowd(t *testing.T) {
+	inBubble(t, func(t *testing.T, b *bench) {
+		b.e.Load.FaultRate = Rate{PerSecond: 150}
+		b.shop.answer = func(_ time.Duration, a *load.Answer) { a.Done = a.Intended.Add(3 * time.Second) }
+		ctx, cancel := context.WithTimeoutCause(t.Context(), 8450*time.Millisecond, context.Canceled)
+		defer cancel()
+		j, err := b.run(ctx)
+		if err != nil {
+			t.Fatal(err)
+		}
+		b.want(j, Aborted)
+		if b.lab.healed > 9*time.Second || j.Phases[2].Stats.Requests < 300 {
+			t.Errorf("healed after %v, %d requests counted", b.lab.healed, j.Phases[2].Stats.Requests)
+		}
+	})
+}
+
 func TestActionThatCannotBeDoneAborts(t *testing.T) {
 	inBubble(t, func(t *testing.T, b *bench) {
 		b.lab.fails = errRefused

@@ -186,3 +186,34 @@ func validate(t *testing.T, schema *jsonschema.Schema, text []byte) error {
 	}
 	return schema.Validate(doc)
 }
+
+// TestPage: docs/experiments.md explains every metric, every field and every
+// experiment.
+func TestPage(t *testing.T) {
+	page, err := os.ReadFile("../../docs/experiments.md")
+	if err != nil {
+		t.Fatal(err)
+	}
+	text := string(page)
+	for _, m := range metrics {
+		if m.name != "" && !strings.Contains(text, m.name) {
+			t.Errorf("the metric %s is not on the page", m.name)
+		}
+	}
+	for kind, fields := range grammar {
+		for _, f := range fields {
+			if kind != "action" && !strings.Contains(text, f) {
+				t.Errorf("the field %s of %s is not on the page", f, kind)
+			}
+		}
+	}
+	all, err := List("../../experiments")
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, e := range all {
+		if !strings.Contains(text, "\n### "+e.Name+"\n") {
+			t.Errorf("%s is not on the page", e.Name)
+		}
+	}
+}
