@@ -100,9 +100,13 @@ func (l *Lab) Start(ctx context.Context, s Spec, t Target, seed uint64, note fun
 	if note == nil {
 		note = func(Note) {}
 	}
+	state, err := l.fleet.State(ctx)
+	if err != nil {
+		return nil, err
+	}
 	life, cancel := context.WithCancel(context.WithoutCancel(ctx))
 	r := &Running{
-		lab: l, spec: s, target: t, note: note, chance: rand.New(rand.NewPCG(seed, 0)),
+		lab: l, mesh: state.Control, spec: s, target: t, note: note, chance: rand.New(rand.NewPCG(seed, 0)),
 		life: life, cancel: cancel, done: make(chan struct{}),
 	}
 	if err := r.begin(ctx); err != nil {
@@ -193,6 +197,11 @@ func (l *Lab) undoOne(ctx context.Context, seq int) (string, error) {
 	}
 	ctx, cancel := context.WithTimeout(ctx, undoPatience)
 	defer cancel()
+	// A local mesh that was started anew has a new supervisor: nothing of what was
+	// done to the old one is left.
+	if state, err := l.fleet.State(ctx); err == nil && state.Control != u.Mesh {
+		return "", l.log.done(seq)
+	}
 	text, err := undo(ctx, l.fleet, u)
 	if err != nil {
 		return "", fmt.Errorf("undo %s of %s: %w", u.Kind, u.Name, err)

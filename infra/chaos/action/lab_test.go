@@ -226,3 +226,23 @@ func TestSameSeedSameVictims(t *testing.T) {
 		t.Fatalf("20 seeds pick only %v", seen)
 	}
 }
+
+// What was done to a mesh is not undone to the next one of its name.
+func TestAnotherMeshIsLeftAlone(t *testing.T) {
+	f := newFake()
+	f.state.Control = "http://127.0.0.1:1"
+	l, dir := openLab(t, f)
+	begin(t, l, Spec{Action: "scale", Target: "v", Instances: 5}, aCatalog)
+	abandon(l)
+	next := newFake()
+	next.state.Control = "http://127.0.0.1:2"
+	next.state.Instances = next.state.Instances[:1]
+	if did, err := Heal(t.Context(), next, dir); err != nil || len(did) > 0 || len(next.did) > 0 {
+		t.Fatalf("%q %v %q, want nothing", did, err, next.did)
+	}
+	again, err := Open(next, dir)
+	if err != nil {
+		t.Fatal(err)
+	}
+	_ = again.Close()
+}

@@ -16,6 +16,7 @@ import (
 
 // undo is what the log holds about one change: how things were before it.
 type undo struct {
+	Mesh   string          `json:"mesh,omitempty"`   // what tells it from a later one of its name
 	Kind   string          `json:"kind"`             // see undoers
 	Name   string          `json:"name"`             // the instance, part, service or line
 	PID    int             `json:"pid,omitempty"`    // of the instance then: its successor has no faults

@@ -14,6 +14,7 @@ type Running struct {
 	spec   Spec
 	target Target
 	note   func(Note)
+	mesh   string     // see undo
 	chance *rand.Rand // used by one goroutine at a time: Start's, then the one of repeat
 
 	life   context.Context
@@ -118,6 +119,7 @@ func (r *Running) undoAfter(d time.Duration, changes []int) {
 
 // change writes down how to undo what do is about to change, then does it.
 func (r *Running) change(u undo, do func() error) error {
+	u.Mesh = r.mesh
 	seq, err := r.lab.log.plan(u)
 	if err != nil {
 		return err
