@@ -127,6 +127,7 @@ func runChaos(cmd *cobra.Command, f chaosFlags, args []string) error {
 				fmt.Fprintf(cmd.ErrOrStderr(), "%s could not be run: %s\n", e.Name, oneLine(err))
 				continue
 			}
+			j.Command = f.repeats(e.Name, stack)
 			journals = append(journals, j)
 			if !wantJSON(cmd) {
 				if err := j.WriteText(cmd.OutOrStdout()); err != nil {
@@ -142,6 +143,18 @@ func runChaos(cmd *cobra.Command, f chaosFlags, args []string) error {
 		return err
 	}
 	return outcome(cmd, journals, failed)
+}
+
+// repeats is the command that runs an experiment again.
+func (f chaosFlags) repeats(name, stack string) string {
+	words := []string{"kitmesh chaos run", name}
+	if f.up {
+		words = append(words, "--up --stack", stack)
+	}
+	if f.scale != 1 {
+		words = append(words, "--scale", fmt.Sprint(f.scale))
+	}
+	return strings.Join(words, " ")
 }
 
 // conclude prints what several runs came to, and where the report is.
@@ -244,7 +257,9 @@ func onFreshMesh(ctx context.Context, e chaos.Experiment, stack string, stderr i
 		return j, err
 	}
 	out.Done()
-	return experiment(ctx, e, fleet, "local", dir, stderr)
+	j, err = experiment(ctx, e, fleet, "local", dir, stderr)
+	j.Zipkin = "" // ends with the mesh
+	return j, err
 }
 
 // settle waits until Consul holds every instance for healthy.

@@ -87,7 +87,7 @@ func Run(ctx context.Context, e Experiment, o Options) (Journal, error) {
 	}
 	r.journal = Journal{
 		Version: 1, Name: e.Name, Title: e.Title, Description: e.Description, Stack: state.Stack, Target: o.Target,
-		Seed: e.Seed, Rate: grain(e.Load.Rate.perSecond(capacity)), Capacity: grain(capacity),
+		Zipkin: state.Zipkin, Seed: e.Seed, Rate: grain(e.Load.Rate.perSecond(capacity)), Capacity: grain(capacity),
 	}
 	if err := r.perform(ctx); err != nil {
 		return Journal{}, err

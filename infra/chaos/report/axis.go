@@ -18,12 +18,14 @@ const perSecond = 10
 func timeOf(journals []chaos.Journal) timeAxis {
 	a := timeAxis{0, 1}
 	for _, j := range journals {
-		a.to = max(a.to, j.Ended.Sub(j.Began).Seconds())
 		for _, p := range j.Phases {
-			a.to = max(a.to, p.To)
+			a.to = max(a.to, p.To) // a last second that is not whole ends with it
 		}
 		for _, s := range j.Seconds {
-			a.from, a.to = min(a.from, s.At), max(a.to, s.At+1)
+			a.from, a.to = min(a.from, s.At), max(a.to, s.At)
+		}
+		if len(j.Phases) == 0 && len(j.Seconds) > 0 {
+			a.to = max(a.to, j.Seconds[len(j.Seconds)-1].At+1)
 		}
 		for _, e := range j.Events {
 			a.to = max(a.to, e.At)

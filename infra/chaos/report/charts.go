@@ -243,7 +243,7 @@ func triesFigure(j *chaos.Journal, sc scales, hurt []string) figure {
 	if len(named) < len(services) {
 		f.Keys = append(f.Keys, key{Class: "c-context", Text: "other services"})
 	}
-	f.Note = "per request, of the edge: " + byPhase(j, func(s chaos.Stats) string { return number(s.Tries) })
+	f.Note = "per request, of the edge: " + byPhase(j, func(s chaos.Stats) string { return tries(s.Tries) })
 	f.SVG = p.done("Tries per call by service called: " + strings.Join(said, ", ") + ". " + f.Note + ".")
 	return f
 }

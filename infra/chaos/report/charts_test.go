@@ -3,6 +3,7 @@ package report
 import (
 	"math"
 	"regexp"
+	"slices"
 	"strconv"
 	"strings"
 	"testing"
@@ -147,6 +148,20 @@ func TestLanesMatchTheJournal(t *testing.T) {
 		if !strings.Contains(string(f.SVG), want) {
 			t.Errorf("the lanes lack %s\n%s", want, f.SVG)
 		}
+	}
+}
+
+// Where a process was paused or killed the traffic of its service is shown; with
+// no victim, of those of which an instance was out.
+func TestStruck(t *testing.T) {
+	j := journal()
+	j.Seconds[5].Mesh["orders"] = chaos.ServiceSeconds{Callers: 1, Ejected: map[string]int{"orders-1": 1}}
+	if about := subjectsOf([]chaos.Journal{j}); !slices.Equal(about.struck(), []string{"catalog"}) || !slices.Equal(about.hurt, []string{"catalog", "orders"}) {
+		t.Errorf("struck %q of %q", about.struck(), about.hurt)
+	}
+	j.Events = nil
+	if about := subjectsOf([]chaos.Journal{j}); !slices.Equal(about.struck(), []string{"catalog", "orders"}) {
+		t.Errorf("without victims: %q", about.struck())
 	}
 }
 

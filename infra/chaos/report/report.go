@@ -220,11 +220,12 @@ func newRun(j *chaos.Journal, sc scales, about subjects) run {
 		Axis: timeLabels(sc.time), Range: short(sc.time.from) + " " + short(sc.time.to),
 	}
 	if len(servicesOf(j)) > 0 {
-		for _, service := range about.hurt {
+		shown := about.struck()
+		for _, service := range shown {
 			r.Traffic = append(r.Traffic, trafficFigure(j, sc, about, service))
 		}
 		for _, service := range servicesOf(j) {
-			if !slices.Contains(about.hurt, service) {
+			if !slices.Contains(shown, service) {
 				r.Others = append(r.Others, trafficFigure(j, sc, about, service))
 			}
 		}
@@ -297,7 +298,7 @@ func keys(j *chaos.Journal) (facts []fact) {
 			fact{"success", percent(fault.Success), "of " + count(fault.Requests) + more("; ", confidence(*fault))},
 			fact{"p99", ms(fault.P99), compared(fault.P99, before)},
 			fact{"slowest", ms(fault.Max), ""},
-			fact{"tries per request", number(fault.Tries), ""},
+			fact{"tries per request", tries(fault.Tries), ""},
 		)
 	}
 	if a := j.Audit; a != nil {

@@ -90,12 +90,24 @@ func (s *subjects) rank(serviceOf map[string]string, out map[string]bool) {
 	}
 }
 
+// struck are the services with victims; without any, those of which an instance
+// was out.
+func (s *subjects) struck() []string {
+	all := slices.Clone(s.hurt)
+	all = slices.DeleteFunc(all, func(service string) bool { return !s.hasVictim(service) })
+	if len(all) == 0 {
+		return s.hurt
+	}
+	return all
+}
+
+func (s *subjects) hasVictim(service string) bool {
+	return slices.ContainsFunc(s.services[service], func(id string) bool { return s.victims[id] })
+}
+
 // choose gives a lane to the instances of services with victims, and to whoever
 // was out or silent.
 func (s *subjects) choose(out, dead map[string]bool) {
-	withVictim := func(ids []string) bool {
-		return slices.ContainsFunc(ids, func(id string) bool { return s.victims[id] })
-	}
 	var rest []string
 	all := 0
 	for _, service := range slices.Sorted(maps.Keys(s.services)) {
@@ -103,7 +115,7 @@ func (s *subjects) choose(out, dead map[string]bool) {
 		all += len(ids)
 		for _, id := range ids {
 			switch {
-			case withVictim(ids):
+			case s.hasVictim(service):
 				s.lanes = append(s.lanes, id)
 			case out[id] || dead[id]:
 				rest = append(rest, id)
