@@ -13,7 +13,7 @@ import (
 // Bounds of one shard's writer.
 const (
 	maxQueue = 512              // requests that wait
-	maxBatch = 1000             // lines in one event, but for those of its last request
+	maxBatch = 1000             // lines in one event; its last request may go beyond
 	maxWrite = 10 * time.Second // one write with all its waits
 )
 
