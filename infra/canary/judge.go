@@ -154,7 +154,7 @@ func (j *Judge) judgeErrors() Verdict {
 
 // minTries is small because a mesh that works hides a bad canary: its callers
 // eject it after a handful of failures, and then few tries come.
-const minTries = 4
+const minTries = 3
 
 func share(part, all uint64) float64 { return float64(part) / float64(max(all, 1)) }
 
