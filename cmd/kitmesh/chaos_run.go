@@ -124,7 +124,9 @@ func runChaos(cmd *cobra.Command, f chaosFlags, args []string) error {
 			j, err := runExperiment(cmd, e, f, stack)
 			if err != nil {
 				failed = append(failed, fmt.Errorf("%s: %w", e.Name, err))
-				fmt.Fprintf(cmd.ErrOrStderr(), "%s could not be run: %s\n", e.Name, oneLine(err))
+				if len(experiments)*len(f.stacks) > 1 { // else it is what kitmesh ends with
+					fmt.Fprintf(cmd.ErrOrStderr(), "%s could not be run: %s\n", e.Name, oneLine(err))
+				}
 				continue
 			}
 			j.Command = f.repeats(e.Name, stack)

@@ -18,6 +18,7 @@ type view struct {
 	Targets []struct {
 		Service string
 		Calls   uint64
+		Retries uint64
 		Members []struct {
 			ID, Addr, Breaker, Ejected string
 			Picks                      uint64

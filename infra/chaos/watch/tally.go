@@ -21,6 +21,7 @@ type counted struct {
 	at    time.Time
 	round bool // it answered in the round before this one
 	calls map[string]uint64
+	tries map[string]uint64 // first tries and retries
 	picks map[member]uint64
 }
 
@@ -28,9 +29,10 @@ type member struct{ service, id, addr string }
 
 // count adds up what v says. A caller may have several clients of one service.
 func count(v *view, at time.Time) *counted {
-	c := &counted{at: at, round: true, calls: map[string]uint64{}, picks: map[member]uint64{}}
+	c := &counted{at: at, round: true, calls: map[string]uint64{}, tries: map[string]uint64{}, picks: map[member]uint64{}}
 	for _, t := range v.Targets {
 		c.calls[t.Service] += t.Calls
+		c.tries[t.Service] += t.Calls + t.Retries
 		for _, m := range t.Members {
 			c.picks[member{t.Service, m.ID, m.Addr}] += m.Picks
 		}
@@ -100,7 +102,9 @@ func later(a, b time.Time) time.Time {
 func (c *counted) add(was *counted, ids map[string]string, of func(service string) *seconds) {
 	took := max(c.at.Sub(was.at).Seconds(), 0.1)
 	for service, calls := range c.calls {
-		of(service).Calls += since(calls, was.calls[service]) / took
+		s := of(service)
+		s.Calls += since(calls, was.calls[service]) / took
+		s.tries += since(c.tries[service], was.tries[service]) / took
 	}
 	for m, picks := range c.picks {
 		if n := since(picks, was.picks[m]); n > 0 {
@@ -150,15 +154,19 @@ func named(id, addr string, ids map[string]string) string {
 }
 
 // seconds is a chaos.ServiceSeconds that is being added up.
-type seconds struct{ chaos.ServiceSeconds }
+type seconds struct {
+	chaos.ServiceSeconds
+	tries float64 // hedges are not among them
+}
 
 func newSeconds() *seconds {
-	return &seconds{chaos.ServiceSeconds{
+	return &seconds{ServiceSeconds: chaos.ServiceSeconds{
 		Ejected: map[string]int{}, Open: map[string]int{}, Instances: map[string]float64{},
 	}}
 }
 
-// done rounds to what a reader can use.
+// done rounds to what a reader can use. The tries by instance have the hedges, and
+// lack those to an instance that its callers have forgotten since.
 func (s *seconds) done() chaos.ServiceSeconds {
 	tries := 0.0
 	for id, n := range s.Instances {
@@ -166,7 +174,7 @@ func (s *seconds) done() chaos.ServiceSeconds {
 		s.Instances[id] = round(n, 1)
 	}
 	if s.Calls > 0 {
-		s.Tries = round(tries/s.Calls, 4)
+		s.Tries = round(max(tries, s.tries)/s.Calls, 4)
 	}
 	s.Calls = round(s.Calls, 1)
 	return s.ServiceSeconds

@@ -118,3 +118,15 @@ func TestTallyPerSecond(t *testing.T) {
 		t.Errorf("%+v of 30 calls in 1.5 s, want 20 per second", got)
 	}
 }
+
+// A killed instance takes what was counted of it along; its tries were made.
+func TestTallyOfForgottenMembers(t *testing.T) {
+	got := rounds(
+		map[string]*view{"a": says(t, 100, 50, 50)},
+		map[string]*view{"a": page(t, `{"targets": [{"service": "x", "calls": 120, "retries": 2, "members": [
+			{"id": "x-2", "addr": "h:2", "breaker": "closed", "picks": 60}]}]}`)},
+	)
+	if got.Calls != 20 || got.Tries != 1.1 {
+		t.Errorf("%v calls, %v tries each; want 20 and 1.1", got.Calls, got.Tries)
+	}
+}
