@@ -28,7 +28,7 @@ func (t *Target) verdict(ctx context.Context, p *progress, err error) (why strin
 	switch {
 	case !fits:
 		return "no time for another try", 0
-	case !t.budget.retry():
+	case !unsent && !t.budget.retry(): // what reached nobody adds to no load
 		return "the retry budget is spent", 0
 	}
 	t.metrics.retries.Inc()
