@@ -91,8 +91,8 @@ func LowerPriority(next http.Handler) http.Handler {
 // receivePriority takes the caller's priority from the metadata of a call.
 func receivePriority(ctx context.Context) context.Context {
 	// One key, not the whole metadata, which would be copied for it.
-	if v := metadata.ValueFromIncomingContext(ctx, priorityKey); len(v) > 0 {
-		return WithPriority(ctx, ParsePriority(v[len(v)-1]))
+	if name := lastOf(metadata.ValueFromIncomingContext(ctx, priorityKey)); name != "" {
+		return WithPriority(ctx, ParsePriority(name))
 	}
 	return ctx
 }

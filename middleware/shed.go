@@ -129,12 +129,16 @@ func (s *Shed) refuse(rank int) bool {
 func (s *Shed) release(t ticket, m *methodTimes, err error) {
 	s.flight.Add(-unit(t.rank))
 	// Only work that was done tells how long work takes; waiting in vain does too.
-	if vain := err != nil && fault.CodeOf(err) == fault.Deadline; !s.fixed && (err == nil || vain) {
-		if vain {
-			s.gradient.vain.Add(1)
-		}
-		s.gradient.sample(m, t)
+	switch {
+	case s.fixed:
+		return
+	case err == nil:
+	case fault.CodeOf(err) == fault.Deadline:
+		s.gradient.vain.Add(1)
+	default:
+		return
 	}
+	s.gradient.sample(m, t)
 }
 
 // errShed is made once: refusing must not cost what it is to save.
@@ -156,7 +160,7 @@ func (s *Shed) middleware(method string, assembles bool) endpoint.Middleware {
 	gate := s.Gate(method)
 	return func(next endpoint.Endpoint) endpoint.Endpoint {
 		return func(ctx context.Context, request any) (response any, err error) {
-			pass, err := gate.Admit(PriorityFrom(ctx), timeLeft(ctx))
+			pass, err := gate.Admit(PriorityFrom(ctx), s.within(ctx))
 			if err != nil {
 				return nil, err
 			}
@@ -179,9 +183,12 @@ func (s *Shed) middleware(method string, assembles bool) endpoint.Middleware {
 	}
 }
 
-// timeLeft is the time until the deadline of ctx, at least a nanosecond; 0
-// without one.
-func timeLeft(ctx context.Context) time.Duration {
+// within is the time until the deadline of ctx, at least a nanosecond; 0 without
+// one, and while it does not count because the time of a request is not known.
+func (s *Shed) within(ctx context.Context) time.Duration {
+	if s.gradient.rate.Load() == 0 {
+		return 0
+	}
 	deadline, ok := ctx.Deadline()
 	if !ok {
 		return 0

@@ -31,9 +31,9 @@ A mesh that is up must be as the experiment says under mesh: where it is not, ki
 which command starts one that is. --up starts a fresh isolated mesh for each experiment
 and ends it afterwards; --stack mesh,stock does so for both stacks.
 
---scale 0.2 makes every phase a fifth as long, and the times of actions with them. The fewer requests, the less is shown: each
-percentage comes with its bound. Ctrl-C, and kitmesh chaos stop from elsewhere, undo what
-was done and end with the verdict aborted.
+--scale 0.2 makes every phase a fifth as long, and the times of actions with them. The
+fewer requests, the less is shown: each percentage comes with its bound. Ctrl-C, and
+kitmesh chaos stop from elsewhere, undo what was done and end with the verdict aborted.
 
 Exit code: that of the worst verdict: 0 held, 1 deviated (a probe is out of tolerance),
 2 violated (the audit found something lost or doubled), 3 aborted (or it could not be
