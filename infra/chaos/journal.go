@@ -112,8 +112,10 @@ type ServiceSeconds struct {
 	Callers   int                `json:"callers"`           // that answered
 	Calls     float64            `json:"calls"`             // retries and hedges not counted
 	Tries     float64            `json:"tries_per_call"`    // 0 without calls
+	Retries   float64            `json:"retries_per_call"`  // tries that followed one that failed
 	Ejected   map[string]int     `json:"ejected,omitempty"` // callers that hold it out of rotation, by instance id
 	Open      map[string]int     `json:"open,omitempty"`    // callers whose breaker of it is not closed
+	Out       map[string]float64 `json:"out_s,omitempty"`   // how long some caller has held it out, by instance id
 	Instances map[string]float64 `json:"instances"`         // tries by instance id
 }
 

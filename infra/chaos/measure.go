@@ -168,16 +168,19 @@ func (m *measured) service(name string, w window) (some []ServiceSeconds) {
 
 var errSilent = errors.New("no caller said anything about it")
 
-func triesPerCall(m *measured, p Probe, w, _ window) (value, error) {
-	calls, tries := 0.0, 0.0
-	for _, s := range m.service(p.Service, w) {
-		calls += s.Calls
-		tries += s.Calls * s.Tries
+// perCall is the mean of what each second says of a call.
+func perCall(of func(ServiceSeconds) float64) func(*measured, Probe, window, window) (value, error) {
+	return func(m *measured, p Probe, w, _ window) (value, error) {
+		calls, sum := 0.0, 0.0
+		for _, s := range m.service(p.Service, w) {
+			calls += s.Calls
+			sum += s.Calls * of(s)
+		}
+		if calls == 0 {
+			return value{}, errSilent
+		}
+		return value{x: sum / calls, of: "of " + thousands(int(calls)) + " calls"}, nil
 	}
-	if calls == 0 {
-		return value{}, errSilent
-	}
-	return value{x: tries / calls, of: "of " + thousands(int(calls)) + " calls"}, nil
 }
 
 func victimShare(m *measured, p Probe, _, _ window) (value, error) {
@@ -200,6 +203,10 @@ func victimShare(m *measured, p Probe, _, _ window) (value, error) {
 }
 
 // ejectedAfter is as coarse as the seconds it is read from.
+// lag bounds how late callers are asked for a second, and so how much too early an
+// ejection may seem to have been.
+const lag = 0.2
+
 func ejectedAfter(m *measured, p Probe, _, _ window) (value, error) {
 	if m.blow < 0 {
 		return value{}, errors.New("nothing was done to anybody")
@@ -207,8 +214,13 @@ func ejectedAfter(m *measured, p Probe, _, _ window) (value, error) {
 	for _, s := range m.seconds {
 		of := s.Mesh[p.Service]
 		for id := range m.victims {
-			if end := s.At + 1; of.Ejected[id]+of.Open[id] > 0 && end > m.blow.Seconds() {
-				return value{x: end - m.blow.Seconds(), of: "at most: it is looked at each second"}, nil
+			after := s.At + 1 - m.blow.Seconds()
+			switch out := of.Out[id]; {
+			case after <= 0 || of.Ejected[id]+of.Open[id] == 0:
+			case out == 0: // stock go-kit does not tell
+				return value{x: after, of: "at most: it is looked at each second"}, nil
+			case out <= after+lag:
+				return value{x: max(after-out, 0), of: "as the caller says"}, nil
 			}
 		}
 	}

@@ -80,7 +80,8 @@ var metrics = []metric{
 	{kind: "load", name: "longest_gap_s", says: "longest time without a success", unit: secondsUnit, fields: ofLoad, aa: true, measure: longestGap},
 	{kind: "load", name: "recovered_after_s", says: "last failure after the fault", unit: secondsUnit, fields: []string{"op"}, measure: recoveredAfter},
 
-	{kind: "mesh", name: "tries_per_call", says: "tries per call", fields: []string{"service", "phase"}, needs: []string{"service"}, aa: true, measure: triesPerCall},
+	{kind: "mesh", name: "tries_per_call", says: "tries per call", fields: []string{"service", "phase"}, needs: []string{"service"}, aa: true, measure: perCall(func(s ServiceSeconds) float64 { return s.Tries })},
+	{kind: "mesh", name: "retries_per_call", says: "tries per call that followed one that failed", unit: percentUnit, fields: []string{"service", "phase"}, needs: []string{"service"}, aa: true, measure: perCall(func(s ServiceSeconds) float64 { return s.Retries })},
 	{kind: "mesh", name: "victim_share", says: "share of the tries that go to the victims, from 1 s after the first blow on", unit: percentUnit, fields: []string{"service"}, needs: []string{"service"}, measure: victimShare},
 	{kind: "mesh", name: "ejected_after_s", says: "until a caller holds a victim out", unit: secondsUnit, fields: []string{"service"}, needs: []string{"service"}, measure: ejectedAfter},
 	{kind: "mesh", name: "registered_after_s", says: "from Consul's return until everybody is registered", unit: secondsUnit, measure: registeredAfter},

@@ -8,6 +8,7 @@ import (
 	"slices"
 	"strconv"
 	"sync"
+	"time"
 
 	"github.com/kitmesh/kitmesh/services/fault"
 )
@@ -21,6 +22,9 @@ const (
 	maxWindows     = 8
 	listReaders    = 8 // orders of one page that are read at a time
 )
+
+// listWithin bounds a request for a page.
+const listWithin = 10 * time.Second
 
 // placement is where an order begins.
 type placement struct {
@@ -36,7 +40,7 @@ func (s *Saga) List(ctx context.Context, req ListRequest) (Page, error) {
 	if err != nil {
 		return Page{}, err
 	}
-	ctx, cancel := context.WithTimeout(ctx, defaultDeadline)
+	ctx, cancel := context.WithTimeout(ctx, listWithin)
 	defer cancel()
 	tail, err := s.journal.Tail(ctx)
 	if err != nil {

@@ -9,8 +9,6 @@ import (
 )
 
 const (
-	// defaultDeadline bounds a request that came without a deadline.
-	defaultDeadline = 10 * time.Second
 	// maxMargin is the most of the deadline that is kept for the way back.
 	maxMargin = 200 * time.Millisecond
 	// courtesy is how long a repeated request leaves an order alone that is
@@ -26,7 +24,7 @@ func (s *Saga) Place(ctx context.Context, req PlaceRequest) (Order, error) {
 	if err := req.validate(); err != nil {
 		return Order{}, err
 	}
-	ctx, cancel := withMargin(ctx)
+	ctx, cancel := s.patience(ctx)
 	defer cancel()
 	r, err := s.find(ctx, req)
 	if err != nil {
@@ -39,14 +37,15 @@ func (s *Saga) Place(ctx context.Context, req PlaceRequest) (Order, error) {
 	return r.answer()
 }
 
-// withMargin returns a context that ends early enough for the order to be
-// returned as it stands.
-func withMargin(ctx context.Context) (context.Context, context.CancelFunc) {
-	deadline, ok := ctx.Deadline()
-	if !ok {
-		return context.WithTimeout(ctx, defaultDeadline)
+// patience returns a context that ends when the order is returned as it stands:
+// after AnswerWithin, or early enough for a deadline that comes before.
+func (s *Saga) patience(ctx context.Context) (context.Context, context.CancelFunc) {
+	left := s.opts.AnswerWithin
+	if deadline, ok := ctx.Deadline(); ok {
+		whole := time.Until(deadline)
+		left = min(left, whole-min(maxMargin, whole/10))
 	}
-	return context.WithDeadline(ctx, deadline.Add(-min(maxMargin, time.Until(deadline)/10)))
+	return context.WithTimeout(ctx, left)
 }
 
 // find returns the order of the request's key, creating it when there is none.

@@ -13,9 +13,10 @@ import (
 
 // Options tunes a Saga; the zero value is usable.
 type Options struct {
-	ResumeAfter time.Duration // an order without news for so long is somebody's to drive on; 0 means 2 s
-	MaxFailures int           // unexpected failures of one step in a row before it is given up; 0 means 8
-	Logger      *slog.Logger  // nil: silent
+	AnswerWithin time.Duration // a customer waits no longer for an order to end; 0 means 2.5 s
+	ResumeAfter  time.Duration // an order without news for so long is somebody's to drive on; 0 means 2 s
+	MaxFailures  int           // unexpected failures of one step in a row before it is given up; 0 means 8
+	Logger       *slog.Logger  // nil: silent
 }
 
 // Saga is the Service. Whoever drives an order performs the next step's effect
@@ -33,6 +34,9 @@ var _ Service = (*Saga)(nil)
 
 // New returns a Service on a journal and the services the saga runs over.
 func New(journal Journal, ports Ports, o Options) *Saga {
+	if o.AnswerWithin <= 0 {
+		o.AnswerWithin = 2500 * time.Millisecond
+	}
 	if o.ResumeAfter <= 0 {
 		o.ResumeAfter = 2 * time.Second
 	}

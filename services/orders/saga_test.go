@@ -287,6 +287,38 @@ func TestWhatIsWritten(t *testing.T) {
 	s.audit()
 }
 
+// TestNobodyIsKeptWaiting: while payments are away an order is returned as it
+// stands, long before the deadline, and ends when they are back.
+func TestNobodyIsKeptWaiting(t *testing.T) {
+	s := newShop(t, provider.Options{})
+	away := s.ports
+	away.Payments = closedTill{s.ports.Payments}
+	saga := orders.New(s.journal, away, orders.Options{AnswerWithin: 100 * time.Millisecond})
+	ctx, cancel := context.WithTimeout(t.Context(), time.Minute)
+	defer cancel()
+	began := time.Now()
+	o, err := saga.Place(ctx, request("patient"))
+	must(t, err)
+	if took := time.Since(began); o.Status != orders.Reserved || took > 10*time.Second {
+		t.Errorf("%s after %v, want it reserved", o.Status, took)
+	}
+	back := orders.New(s.journal, s.ports, orders.Options{ResumeAfter: 50 * time.Millisecond})
+	s.background(back.Run)
+	for _, o := range s.final() {
+		if o.Status != orders.Confirmed {
+			t.Errorf("%+v, want it confirmed", o)
+		}
+	}
+	s.audit()
+}
+
+// closedTill answers nobody.
+type closedTill struct{ orders.Payments }
+
+func (closedTill) Authorise(context.Context, string, orders.Money) error {
+	return fault.New(fault.Unavailable, "payments are away")
+}
+
 // slowCard takes longer than an order may be without news.
 type slowCard struct{ orders.Payments }
 

@@ -13,8 +13,9 @@ type Service interface {
 	// Key: the same request returns the same order, also while the first is
 	// still running; another body under the same key fails with
 	// fault.KeyReused. An order that ends in Cancelled fails the request with
-	// the reason's own code (fault.Conflict: sold out, fault.Declined). When the
-	// deadline comes first the order is returned as it stands and goes on.
+	// the reason's own code (fault.Conflict: sold out, fault.Declined). When that
+	// takes longer than a customer should wait, or the deadline comes first, the
+	// order is returned as it stands and goes on.
 	Place(context.Context, PlaceRequest) (Order, error)
 	// Get fails with fault.NotFound when there is no such order.
 	Get(context.Context, GetRequest) (Order, error)

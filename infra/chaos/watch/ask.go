@@ -23,6 +23,7 @@ type view struct {
 			ID, Addr, Breaker, Ejected string
 			Picks                      uint64
 			Suspect                    bool
+			OutMillis                  int64 `json:"out_for_ms"`
 		}
 	}
 }

@@ -116,7 +116,10 @@ func (c *counted) add(was *counted, ids map[string]string, of func(service strin
 // stand books who is out of rotation for the caller that says v. One that holds
 // calls and is silent is out too: it gets no others.
 func stand(v *view, ids map[string]string, of func(service string) *seconds) {
-	type standing struct{ out, open bool }
+	type standing struct {
+		out, open bool
+		since     float64 // seconds; 0: it is not told
+	}
 	callees := map[string]map[string]standing{} // by service and id: several clients are one caller
 	for _, t := range v.Targets {
 		if callees[t.Service] == nil {
@@ -126,6 +129,7 @@ func stand(v *view, ids map[string]string, of func(service string) *seconds) {
 			id := named(m.ID, m.Addr, ids)
 			is := callees[t.Service][id]
 			is.out = is.out || m.Ejected != "" || m.Suspect
+			is.since = max(is.since, float64(m.OutMillis)/1000)
 			is.open = is.open || m.Breaker != "" && m.Breaker != "closed"
 			callees[t.Service][id] = is
 		}
@@ -137,6 +141,9 @@ func stand(v *view, ids map[string]string, of func(service string) *seconds) {
 			s.Instances[id] += 0
 			if is.out {
 				s.Ejected[id]++
+			}
+			if is.since > 0 {
+				s.Out[id] = max(s.Out[id], is.since)
 			}
 			if is.open {
 				s.Open[id]++
@@ -161,7 +168,7 @@ type seconds struct {
 
 func newSeconds() *seconds {
 	return &seconds{ServiceSeconds: chaos.ServiceSeconds{
-		Ejected: map[string]int{}, Open: map[string]int{}, Instances: map[string]float64{},
+		Ejected: map[string]int{}, Open: map[string]int{}, Out: map[string]float64{}, Instances: map[string]float64{},
 	}}
 }
 
@@ -175,6 +182,7 @@ func (s *seconds) done() chaos.ServiceSeconds {
 	}
 	if s.Calls > 0 {
 		s.Tries = round(max(tries, s.tries)/s.Calls, 4)
+		s.Retries = round(s.tries/s.Calls-1, 4)
 	}
 	s.Calls = round(s.Calls, 1)
 	return s.ServiceSeconds

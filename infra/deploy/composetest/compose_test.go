@@ -30,6 +30,7 @@ func TestStack(t *testing.T) {
 	t.Run("kills under load are invisible", killed)
 	t.Run("an order survives a killed broker", durable)
 	t.Run("the tool steers containers", steered)
+	t.Run("an experiment on containers", chaos)
 }
 
 // passing counts a service's healthy instances in Consul.

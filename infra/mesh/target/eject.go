@@ -76,6 +76,7 @@ func (m *Member) takeOut(why reason, beyond bool) bool {
 			return false
 		}
 		if m.out.CompareAndSwap(0, uint32(why)) {
+			m.outSince.Store(int64(m.target.now()))
 			m.target.metrics.ejected.Inc()
 			m.target.metrics.ejection(m.id, why)
 			break
@@ -253,8 +254,11 @@ func (m *Member) asks(not *tried) bool {
 }
 
 // standing is what the report says of it.
-func (m *Member) standing(now time.Duration) (ejected string, back time.Duration, rate float64) {
+func (m *Member) standing(now time.Duration) (ejected string, out, back time.Duration, rate float64) {
 	why := reason(m.out.Load())
+	if why != 0 {
+		out = now - time.Duration(m.outSince.Load())
+	}
 	switch {
 	case why&(forFailing|forRate) != 0:
 		back = time.Until(m.breaker.OpenUntil())
@@ -262,5 +266,5 @@ func (m *Member) standing(now time.Duration) (ejected string, back time.Duration
 		back = time.Duration(m.stall.probeAt.Load()) - now
 	}
 	failed, seen := m.outcomes.last(remembered)
-	return why.String(), max(back, 0), 1 - float64(failed)/float64(max(seen, 1))
+	return why.String(), max(out, 0), max(back, 0), 1 - float64(failed)/float64(max(seen, 1))
 }

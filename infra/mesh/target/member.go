@@ -56,8 +56,7 @@ type Member struct {
 	out      atomic.Uint32 // the reasons why it is out of rotation
 
 	shedUntil atomic.Int64 // when it may be well again; since the target's start
-
-	_ [8]byte
+	outSince  atomic.Int64 // when it left the rotation, while out; since the target's start
 }
 
 // labels are what members have in common with many others: one copy for all is

@@ -42,6 +42,7 @@ type MemberReport struct {
 	EWMAMillis float64 `json:"ewma_ms"`
 	Suspect    bool    `json:"suspect,omitempty"`    // holds calls and is silent
 	Ejected    string  `json:"ejected,omitempty"`    // out of rotation, why: "breaker", "rate", "stall"
+	OutMillis  int64   `json:"out_for_ms,omitempty"` // since it was ejected, while it is
 	BackMillis int64   `json:"back_in_ms,omitempty"` // until it is asked whether it is well, while ejected
 	Rate       float64 `json:"success_rate"`         // of its last tries, 63 at most; 1 while unknown
 	SlowStart  float64 `json:"slow_start"`           // the part of its share that it gets now; 1: all
@@ -64,13 +65,13 @@ func (t *Target) Report() Report {
 	now := t.now()
 	for _, m := range s.members {
 		i := m.Instance()
-		ejected, back, rate := m.standing(now)
+		ejected, out, back, rate := m.standing(now)
 		r.Members = append(r.Members, MemberReport{
 			ID: i.ID, Addr: i.Addr, Version: i.Version, Zone: i.Zone, Weight: i.Weight, Doubted: i.Doubted,
 			State: m.stateName(), Breaker: m.breaker.State(), InFlight: int64(m.inFlight.Load()),
 			Picks: m.picks.Load(), Failures: m.failures.Load(),
 			EWMAMillis: float64(m.latency.estimate(now, m.inFlight.Load() == 0).Microseconds()) / 1000,
-			Ejected:    ejected, BackMillis: back.Milliseconds(), Rate: rate,
+			Ejected:    ejected, OutMillis: out.Milliseconds(), BackMillis: back.Milliseconds(), Rate: rate,
 			Suspect: m.stall.suspect.Load(), SlowStart: m.ramp(now),
 		})
 	}

@@ -157,15 +157,19 @@ func (t *Target) book(ctx context.Context, p *progress, f *flight, now time.Dura
 
 // tryLimit is the time limit of the try that departs, 0 for none. The last try
 // may use all the time that the caller has; so may one after which nobody fit is
-// left to ask, unless TryTimeout says otherwise.
+// left to ask, unless TryTimeout says otherwise. A second try is not cut short for
+// a third that would have hardly the time that answers take: most likely it is
+// well, unlike the first.
 func (t *Target) tryLimit(ctx context.Context, p *progress) time.Duration {
 	limit, share := t.opts.Retry.TryTimeout, t.opts.Retry.TryShare
 	if p.went.n >= t.opts.Retry.Max {
 		return 0
 	}
 	if deadline, ok := ctx.Deadline(); ok && share > 0 && t.set.Load().leaves(&p.not, t.now(), false) {
-		part := time.Duration(float64(time.Until(deadline)) * share)
-		if limit <= 0 || part < limit {
+		left := time.Until(deadline)
+		part := time.Duration(float64(left) * share)
+		hasty := p.went.n > 1 && left-part < 2*p.method.times.p95()
+		if !hasty && (limit <= 0 || part < limit) {
 			limit = max(part, time.Millisecond)
 		}
 	}
