@@ -14,6 +14,9 @@ const (
 	// courtesy is how long a repeated request leaves an order alone that is
 	// making progress: it is probably the first request, still running.
 	courtesy = 150 * time.Millisecond
+	// stepTries is how often a request tries one step, for 0.3 to 0.9 s: what is
+	// away for longer is not worth waiting for.
+	stepTries = 6
 	// quoteTries bounds the tries to price an order; nothing is lost when they
 	// fail, so the customer hears it soon.
 	quoteTries = 3
@@ -31,7 +34,7 @@ func (s *Saga) Place(ctx context.Context, req PlaceRequest) (Order, error) {
 		return Order{}, err
 	}
 	// Not final is an answer, too: the order stands and any instance goes on.
-	if r, err = s.drive(ctx, r); err != nil {
+	if r, err = s.drive(ctx, r, stepTries); err != nil {
 		s.opts.Logger.Info("an order goes on after its request", "order", r.ID, "status", r.Status, "err", err)
 	}
 	return r.answer()

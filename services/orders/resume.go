@@ -2,6 +2,7 @@ package orders
 
 import (
 	"context"
+	"math"
 	"time"
 
 	"github.com/kitmesh/kitmesh/services/fault"
@@ -43,7 +44,7 @@ func (s *Saga) onPlaced(ctx context.Context, key string, seq uint64, event []byt
 		return err
 	}
 	s.opts.Logger.Info("resuming an order", "order", r.ID, "status", r.Status, "silent_for", time.Since(r.UpdatedAt).Round(time.Millisecond))
-	if r, err = s.drive(ctx, r); err != nil {
+	if r, err = s.drive(ctx, r, math.MaxInt); err != nil {
 		return &fault.Error{Code: fault.Unavailable, Message: "the order is not final yet", RetryAfter: s.opts.ResumeAfter / 2, Cause: err}
 	}
 	return nil

@@ -13,7 +13,7 @@ import (
 
 // Options tunes a Saga; the zero value is usable.
 type Options struct {
-	AnswerWithin time.Duration // a customer waits no longer for an order to end; 0 means 2.5 s
+	AnswerWithin time.Duration // a customer waits no longer for an order to end; 0 means 2 s
 	ResumeAfter  time.Duration // an order without news for so long is somebody's to drive on; 0 means 2 s
 	MaxFailures  int           // unexpected failures of one step in a row before it is given up; 0 means 8
 	Logger       *slog.Logger  // nil: silent
@@ -35,7 +35,7 @@ var _ Service = (*Saga)(nil)
 // New returns a Service on a journal and the services the saga runs over.
 func New(journal Journal, ports Ports, o Options) *Saga {
 	if o.AnswerWithin <= 0 {
-		o.AnswerWithin = 2500 * time.Millisecond
+		o.AnswerWithin = 2 * time.Second
 	}
 	if o.ResumeAfter <= 0 {
 		o.ResumeAfter = 2 * time.Second
@@ -106,10 +106,10 @@ const (
 	maxPause = time.Second
 )
 
-// drive moves r on until it is final or ctx ends, and returns how far it came,
-// as it is written. An error says why it is not final; another drive may go on at
-// any time.
-func (s *Saga) drive(ctx context.Context, r record) (record, error) {
+// drive moves r on until it is final, ctx ends, or a step failed most times in a
+// row, and returns how far it came, as it is written. An error says why it is not
+// final; another drive may go on at any time.
+func (s *Saga) drive(ctx context.Context, r record, most int) (record, error) {
 	written := r
 	for tries := 0; !r.Status.Final(); {
 		next, err := s.advance(ctx, r)
@@ -125,16 +125,15 @@ func (s *Saga) drive(ctx context.Context, r record) (record, error) {
 			}
 			err = fault.New(fault.Internal, "%s", r.Reason)
 		}
-		if ctx.Err() != nil {
+		if tries++; ctx.Err() != nil || tries >= most {
 			return written, err
 		}
 		newer, e := s.load(ctx, r.ID)
 		if e == nil && newer.seq > r.seq {
-			r, written = newer, newer
+			r, written, tries = newer, newer, 0
 			continue // somebody else was faster
 		}
-		pause(ctx, backoff(tries))
-		tries++
+		pause(ctx, backoff(tries-1))
 	}
 	return r, nil
 }

@@ -293,14 +293,18 @@ func TestNobodyIsKeptWaiting(t *testing.T) {
 	s := newShop(t, provider.Options{})
 	away := s.ports
 	away.Payments = closedTill{s.ports.Payments}
-	saga := orders.New(s.journal, away, orders.Options{AnswerWithin: 100 * time.Millisecond})
-	ctx, cancel := context.WithTimeout(t.Context(), time.Minute)
-	defer cancel()
-	began := time.Now()
-	o, err := saga.Place(ctx, request("patient"))
-	must(t, err)
-	if took := time.Since(began); o.Status != orders.Reserved || took > 10*time.Second {
-		t.Errorf("%s after %v, want it reserved", o.Status, took)
+	for name, options := range map[string]orders.Options{
+		"no time left": {AnswerWithin: 100 * time.Millisecond},
+		"no use":       {AnswerWithin: time.Hour},
+	} {
+		ctx, cancel := context.WithTimeout(t.Context(), time.Minute)
+		began := time.Now()
+		o, err := orders.New(s.journal, away, options).Place(ctx, request(name))
+		must(t, err)
+		if took := time.Since(began); o.Status != orders.Reserved || took > 10*time.Second {
+			t.Errorf("%s: %s after %v, want it reserved", name, o.Status, took)
+		}
+		cancel()
 	}
 	back := orders.New(s.journal, s.ports, orders.Options{ResumeAfter: 50 * time.Millisecond})
 	s.background(back.Run)

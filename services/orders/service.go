@@ -14,8 +14,8 @@ type Service interface {
 	// still running; another body under the same key fails with
 	// fault.KeyReused. An order that ends in Cancelled fails the request with
 	// the reason's own code (fault.Conflict: sold out, fault.Declined). When that
-	// takes longer than a customer should wait, or the deadline comes first, the
-	// order is returned as it stands and goes on.
+	// takes longer than a customer should wait, a step keeps failing, or the
+	// deadline comes first, the order is returned as it stands and goes on.
 	Place(context.Context, PlaceRequest) (Order, error)
 	// Get fails with fault.NotFound when there is no such order.
 	Get(context.Context, GetRequest) (Order, error)

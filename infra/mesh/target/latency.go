@@ -16,8 +16,8 @@ const (
 	alike = 1.5
 	// forget is how fast the memory of an instance that gets no calls fades. It is
 	// what brings one that was slow back to the test: one of 200 ms among others
-	// of 5 ms is tried again after 2 s × ln(205 / 15) = 5 s.
-	forget = 2 * time.Second
+	// of 5 ms is tried again after 4 s × ln(205 / 15) = 10 s.
+	forget = 4 * time.Second
 )
 
 // latency is a peak EWMA: it follows a longer time at once and a shorter one
