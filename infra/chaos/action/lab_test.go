@@ -1,9 +1,11 @@
 package action
 
 import (
+	"context"
 	"errors"
 	"os"
 	"strings"
+	"syscall"
 	"testing"
 	"time"
 
@@ -190,6 +192,48 @@ func TestForUndoesEarlier(t *testing.T) {
 			t.Fatal("it is still paused")
 		}
 		time.Sleep(time.Millisecond)
+	}
+}
+
+// slowFleet takes its time to resume somebody.
+type slowFleet struct {
+	*fakeFleet
+	begun, goOn chan struct{}
+}
+
+func (f *slowFleet) Signal(ctx context.Context, name string, sig syscall.Signal) error {
+	if sig == syscall.SIGCONT {
+		f.begun <- struct{}{}
+		select {
+		case <-f.goOn:
+		case <-ctx.Done():
+			return ctx.Err()
+		}
+	}
+	return f.fakeFleet.Signal(ctx, name, sig)
+}
+
+func TestStopWaitsForAnUndoing(t *testing.T) {
+	f := &slowFleet{newFake(), make(chan struct{}, 2), make(chan struct{})}
+	l, _ := openLab(t, f)
+	notes := make(chan Note, 10)
+	r, err := l.Start(t.Context(), Spec{Action: "pause", Target: "v", For: time.Millisecond}, aCatalog, 1, func(n Note) { notes <- n })
+	if err != nil {
+		t.Fatal(err)
+	}
+	<-f.begun
+	stopped := make(chan error, 1)
+	go func() { stopped <- r.Stop(t.Context()) }()
+	<-r.life.Done()
+	close(f.goOn)
+	if err := <-stopped; err != nil {
+		t.Fatal(err)
+	}
+	close(notes)
+	for n := range notes {
+		if n.Err != nil {
+			t.Errorf("%+v", n)
+		}
 	}
 }
 

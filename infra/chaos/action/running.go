@@ -108,12 +108,13 @@ func (r *Running) strikeAgain(kind kind) error {
 
 const strikePatience = 10 * time.Second
 
-// undoAfter undoes changes before the action ends.
+// undoAfter undoes changes before the action ends. Once begun it is not cut off by
+// Stop: that would only do it again.
 func (r *Running) undoAfter(d time.Duration, changes []int) {
 	select {
 	case <-r.life.Done():
 	case <-time.After(d):
-		_ = r.heal(r.life, changes) // it was said; Stop tries again
+		_ = r.heal(context.WithoutCancel(r.life), changes) // it was said; Stop tries again
 	}
 }
 

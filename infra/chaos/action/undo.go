@@ -24,7 +24,7 @@ var undoers = map[string]func(ctx context.Context, fleet runner.Fleet, u undo) (
 }
 
 const (
-	undoPatience = 15 * time.Second // for one change
+	undoPatience = 25 * time.Second // for one change: a container drains for 10 s before it restarts
 	lookEvery    = 10 * time.Millisecond
 )
 
