@@ -70,6 +70,10 @@ func (s *Saga) find(ctx context.Context, req PlaceRequest) (record, error) {
 	if r.BodyHash != bodyHash(req.Lines) {
 		return record{}, fault.New(fault.KeyReused, "this Idempotency-Key belongs to order %s with other lines; use a new key", id)
 	}
+	if age := time.Since(r.PlacedAt); age > s.opts.KeyLifetime {
+		return record{}, fault.New(fault.KeyReused, "this Idempotency-Key belongs to order %s, placed at %s, and is worn out; use a new key",
+			id, r.PlacedAt.Format(time.RFC3339))
+	}
 	return s.watch(ctx, r), nil
 }
 

@@ -15,6 +15,7 @@ import (
 type Options struct {
 	AnswerWithin time.Duration // a customer waits no longer for an order to end; 0 means 2 s
 	ResumeAfter  time.Duration // an order without news for so long is somebody's to drive on; 0 means 2 s
+	KeyLifetime  time.Duration // a repeated key gets its order for so long, and is refused after; 0 means 24 h
 	MaxFailures  int           // unexpected failures of one step in a row before it is given up; 0 means 8
 	Logger       *slog.Logger  // nil: silent
 }
@@ -39,6 +40,9 @@ func New(journal Journal, ports Ports, o Options) *Saga {
 	}
 	if o.ResumeAfter <= 0 {
 		o.ResumeAfter = 2 * time.Second
+	}
+	if o.KeyLifetime <= 0 {
+		o.KeyLifetime = 24 * time.Hour
 	}
 	if o.MaxFailures <= 0 {
 		o.MaxFailures = 8

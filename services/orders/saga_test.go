@@ -60,6 +60,8 @@ func TestPlaceOnce(t *testing.T) {
 	}
 	_, err = saga.Place(ctx, request("k1", orders.Line{SKU: "tea", Quantity: 9}))
 	want(t, "another body", err, fault.KeyReused)
+	_, err = orders.New(s.journal, s.ports, orders.Options{KeyLifetime: time.Nanosecond}).Place(ctx, request("k1", orders.Line{SKU: "tea", Quantity: 1}, orders.Line{SKU: "cup", Quantity: 2}))
+	want(t, "a worn-out key", err, fault.KeyReused)
 
 	got, err := saga.Get(ctx, orders.GetRequest{ID: o.ID})
 	must(t, err)
