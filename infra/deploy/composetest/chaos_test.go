@@ -19,7 +19,7 @@ type journal struct {
 		Text string `json:"text"`
 		Held bool   `json:"held"`
 	} `json:"probes"`
-	Phases  []struct {
+	Phases []struct {
 		Name  string `json:"name"`
 		Stats struct {
 			Requests int `json:"requests"`
