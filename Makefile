@@ -74,7 +74,7 @@ test-saga: build bin/consul ## processes die at every step of an order, before a
 
 .PHONY: chaos
 chaos: build bin/consul ## the twelve experiments, each on a fresh mesh, and their verdicts: 20 minutes (STACK=mesh,stock SCALE=1 REPORT=chaos.html)
-	$(BIN)/kitmesh chaos run all --up --stack $${STACK:-mesh} --scale $${SCALE:-1} --report $${REPORT:-chaos.html}
+	$(BIN)/kitmesh chaos run all --up --stack $${STACK:-mesh} --scale $${SCALE:-1} --again 2 --report $${REPORT:-chaos.html}
 
 .PHONY: test-browser
 test-browser: build bin/consul ## the pages and reports in Chromium, and Zipkin clients of other languages (Node 20, Chromium)

@@ -32,7 +32,8 @@ which command starts one that is. --up starts a fresh isolated mesh for each exp
 and ends it afterwards; --stack mesh,stock does so for both stacks.
 
 --scale 0.2 makes every phase a fifth as long, and the times of actions with them. The
-fewer requests, the less is shown: each percentage comes with its bound. Ctrl-C, and
+fewer requests, the less is shown: each percentage comes with its bound. --again 2 makes a
+run that could not tell again, twice at most; the last one counts. Ctrl-C, and
 kitmesh chaos stop from elsewhere, undo what was done and end with the verdict aborted.
 
 Exit code: that of the worst verdict: 0 held, 1 deviated (a probe is out of tolerance),
@@ -49,6 +50,7 @@ type chaosFlags struct {
 	up      bool
 	stacks  []string
 	scale   float64
+	again   int
 	report  string
 	junit   string
 	journal string
@@ -71,6 +73,7 @@ func newChaosRunCommand() *cobra.Command {
 	flags.BoolVar(&f.up, "up", false, "start a fresh isolated mesh for each experiment, and end it")
 	flags.StringSliceVar(&f.stacks, "stack", []string{app.StackMesh}, "with --up: mesh, stock (go-kit's own rings), or mesh,stock")
 	flags.Float64Var(&f.scale, "scale", 1, "makes the phases longer or shorter")
+	flags.IntVar(&f.again, "again", 0, "make an inconclusive run again, at most so many times")
 	flags.StringVar(&f.report, "report", "", "write the report into this HTML `file`")
 	flags.StringVar(&f.junit, "junit", "", "write the verdicts as JUnit XML into this `file`")
 	flags.StringVar(&f.journal, "journal", "", "write everything that was measured as JSON into this `file`")
@@ -89,6 +92,9 @@ func (v verdictError) Unwrap() error { return v.error }
 func (f chaosFlags) check(cmd *cobra.Command) error {
 	if !(f.scale > 0 && f.scale <= 1000) { // NaN is neither
 		return usageErrorf("--scale is above 0 and at most 1000, not %g", f.scale)
+	}
+	if f.again < 0 || f.again > 100 {
+		return usageErrorf("--again is 0 to 100, not %d", f.again)
 	}
 	for _, stack := range f.stacks {
 		if stack != app.StackMesh && stack != app.StackStock {
@@ -121,7 +127,7 @@ func runChaos(cmd *cobra.Command, f chaosFlags, args []string) error {
 	for _, e := range experiments {
 		e = e.Scale(f.scale)
 		for _, stack := range f.stacks {
-			j, err := runExperiment(cmd, e, f, stack)
+			j, err := untilConclusive(cmd, e, f, stack)
 			if err != nil {
 				failed = append(failed, fmt.Errorf("%s: %w", e.Name, err))
 				if len(experiments)*len(f.stacks) > 1 { // else it is what kitmesh ends with
@@ -198,6 +204,17 @@ func outcome(cmd *cobra.Command, journals []chaos.Journal, failed []error) error
 		}
 	}
 	return verdictError{fmt.Errorf("%s: %s", worst, strings.Join(slices.Compact(names), ", ")), worst}
+}
+
+// untilConclusive runs one experiment, and again where the run could not tell.
+func untilConclusive(cmd *cobra.Command, e chaos.Experiment, f chaosFlags, stack string) (chaos.Journal, error) {
+	for n := 0; ; n++ {
+		j, err := runExperiment(cmd, e, f, stack)
+		if err != nil || j.Code() != chaos.Inconclusive || n >= f.again || cmd.Context().Err() != nil {
+			return j, err
+		}
+		fmt.Fprintf(cmd.ErrOrStderr(), "%s: inconclusive: %s; again\n", e.Name, j.Why)
+	}
 }
 
 // runExperiment runs one experiment on the mesh that is up, or on its own.
