@@ -13,6 +13,7 @@ import (
 	"google.golang.org/grpc"
 	health "google.golang.org/grpc/health/grpc_health_v1"
 	"google.golang.org/grpc/stats"
+	"google.golang.org/grpc/status"
 
 	"github.com/kitmesh/kitmesh/infra/mesh/target"
 )
@@ -64,7 +65,8 @@ func (s *Server) Check(ctx context.Context, _ *health.HealthCheckRequest) (*heal
 	if gate != nil {
 		select {
 		case <-gate:
-		case <-ctx.Done():
+		case <-ctx.Done(): // an answer could yet overtake the end of the caller's time
+			return nil, status.FromContextError(ctx.Err()).Err()
 		}
 	}
 	return &health.HealthCheckResponse{Status: health.HealthCheckResponse_SERVING}, nil
