@@ -160,6 +160,11 @@ func (m *mesh) allPassing(instances int) error {
 			return fmt.Errorf("%s has %d passing instances, want %d (%v)", s, n[s], instances, n)
 		}
 	}
+	for _, i := range m.status().Instances { // one that was just killed passes until its TTL is over
+		if i.Status != "running" {
+			return fmt.Errorf("%s is %s", i.ID, i.Status)
+		}
+	}
 	return nil
 }
 
