@@ -7,6 +7,7 @@ import (
 	"math/rand/v2"
 	"os"
 	"path/filepath"
+	"strings"
 	"sync"
 	"testing"
 	"time"
@@ -96,23 +97,36 @@ func (m *mesh) havoc(meanwhile func()) {
 	wg.Go(func() {
 		every(ctx, time.Second, func() {
 			if victim := frozen.victim(); victim != "" {
-				if _, err := m.try("kill", victim); err != nil {
-					m.t.Error(err)
+				if m.hurt("kill", victim) {
+					kills++
 				}
-				kills++
 			}
 		})
 	})
 	wg.Go(func() {
 		every(ctx, lostPauses, func() {
-			frozen.freeze(ctx)
-			pauses++
+			if frozen.freeze(ctx) {
+				pauses++
+			}
 		})
 	})
 	meanwhile()
 	over()
 	wg.Wait()
 	m.t.Logf("%d killed, %d frozen for %v", kills, pauses, lostPaused)
+	if kills == 0 || pauses == 0 {
+		m.t.Error("nobody was killed, or nobody was frozen")
+	}
+}
+
+// hurt kills or pauses somebody, and reports false when the victim is down already:
+// killer and freezer do not know of each other's last blow.
+func (m *mesh) hurt(how, victim string) bool {
+	_, err := m.try(how, victim)
+	if err != nil && !strings.Contains(err.Error(), "does not run") {
+		m.t.Error(err)
+	}
+	return err == nil
 }
 
 // freezer keeps killer and freezer off the same service: never all of its
@@ -140,14 +154,19 @@ func (f *freezer) victim() string {
 	return fmt.Sprintf("%s/%d", v, 1+rand.IntN(3))
 }
 
-// freeze stops one instance for a while.
-func (f *freezer) freeze(ctx context.Context) {
+// freeze stops one instance for a while, and reports false when it was down.
+func (f *freezer) freeze(ctx context.Context) bool {
 	f.mu.Lock()
 	f.service = runner.Services[rand.IntN(len(runner.Services))]
 	victim := fmt.Sprintf("%s/%d", f.service, 1+rand.IntN(3))
 	f.mu.Unlock()
-	if _, err := f.mesh.try("pause", victim); err != nil {
-		f.mesh.t.Error(err)
+	defer func() {
+		f.mu.Lock()
+		defer f.mu.Unlock()
+		f.service = ""
+	}()
+	if !f.mesh.hurt("pause", victim) {
+		return false
 	}
 	timer := time.NewTimer(lostPaused)
 	defer timer.Stop()
@@ -158,7 +177,5 @@ func (f *freezer) freeze(ctx context.Context) {
 	if _, err := f.mesh.try("resume", victim); err != nil {
 		f.mesh.t.Error(err)
 	}
-	f.mu.Lock()
-	defer f.mu.Unlock()
-	f.service = ""
+	return true
 }
