@@ -57,10 +57,14 @@ func up(t *testing.T, name string, args ...string) *mesh {
 	return m
 }
 
+// commandPatience ends a command that hangs; the longest, a load, takes five minutes
+// and what was under way then.
+const commandPatience = 10 * time.Minute
+
 // try runs a kitmesh command on the mesh and returns what it says on stdout.
 func (m *mesh) try(args ...string) ([]byte, error) {
 	m.t.Helper()
-	ctx, cancel := context.WithTimeout(context.Background(), 5*time.Minute)
+	ctx, cancel := context.WithTimeout(context.Background(), commandPatience)
 	defer cancel()
 	cmd := exec.CommandContext(ctx, m.bin, append(args, "--name", m.name)...)
 	cmd.Env = append(os.Environ(), "KITMESH_HOME="+m.home)
