@@ -30,7 +30,7 @@ func TestStack(t *testing.T) {
 	t.Run("kills under load are invisible", killed)
 	t.Run("an order survives a killed broker", durable)
 	t.Run("the tool steers containers", steered)
-	t.Run("an experiment on containers", chaos)
+	t.Run("an experiment on containers", survives)
 }
 
 // passing counts a service's healthy instances in Consul.
