@@ -115,7 +115,7 @@ func TestViolations(t *testing.T) {
 		{"an owner writes after another's claim", func(e *Evidence) {
 			e.shard(StockEvent{By: "inventory-2/y", Claim: &StockClaim{Owner: "inventory-2/y"}})
 			e.stock("tea", "released", "b", 0, Shelf{Available: 8, Shipped: 2})
-		}, "stock", `an event by the shard's owner "inventory-2/y", found one by "inventory-1/x"`},
+		}, "stock", `an event by the shard's owner "inventory-2/y", found a batch by "inventory-1/x"`},
 		{"a claim for somebody else", func(e *Evidence) {
 			e.shard(StockEvent{Claim: &StockClaim{Owner: "inventory-2/y"}})
 		}, "stock", "a claim for oneself"},

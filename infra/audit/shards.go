@@ -26,6 +26,7 @@ type listed struct{ kind, sku, key string }
 // event checks one event against what came before.
 func (r *replay) event(ev Event[StockEvent]) {
 	e, s := ev.Value, about(r.shard, fmt.Sprint("event ", ev.Seq))
+	kind := "a batch"
 	switch {
 	case e.Claim != nil:
 		r.f.expect(e.Claim.Owner == e.By || e.Claim.Owner == "" && e.By == r.owner, s,
@@ -33,15 +34,17 @@ func (r *replay) event(ev Event[StockEvent]) {
 		r.owner, r.epoch = e.Claim.Owner, ev.Seq
 		return
 	case e.Checkpoint != nil:
+		kind = "a checkpoint"
 		r.checkpoint(ev, s)
 	case e.Settled != nil:
+		kind = "a list of settled holds"
 		r.list(ev, s)
 	case len(e.Ops) > 0:
 		r.batch(ev)
 	default:
 		r.f.expect(false, s, "operations, a claim, a checkpoint or a list", "an event that says nothing")
 	}
-	r.f.expect(e.By == r.owner && e.By != "", s, fmt.Sprintf("an event by the shard's owner %q", r.owner), fmt.Sprintf("one by %q", e.By))
+	r.f.expect(e.By == r.owner && e.By != "", s, fmt.Sprintf("an event by the shard's owner %q", r.owner), fmt.Sprintf("%s by %q", kind, e.By))
 }
 
 // batch compares the shelves after an event with those before it and what

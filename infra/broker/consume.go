@@ -36,13 +36,13 @@ type Handler = func(ctx context.Context, key string, seq uint64, event []byte) e
 type untouched interface{ Untouched() (again time.Duration) }
 
 // Consume gives each event of the journal that is of one of the kinds (none:
-// any), old ones first, to one of the instances that consume under the same name, at least once, until ctx ends; it
-// then returns nil after the running handlers have. An event is settled when
-// handle returned nil, and comes again otherwise: after the fault's RetryAfter
-// where it has one, else with a growing delay. A handler's context ends after
-// four seconds. An error with a method Untouched() time.Duration says that the
-// event was ignored (0) or postponed. Instances that consume under the same name
-// must ask for the same kinds.
+// any), old ones first, to one of the instances that consume under the same name,
+// at least once, until ctx ends; it then returns nil after the running handlers
+// have. An event is settled when handle returned nil, and comes again otherwise:
+// after the fault's RetryAfter where it has one, else with a growing delay. A
+// handler's context ends after four seconds. An error with a method
+// Untouched() time.Duration says that the event was ignored (0) or postponed.
+// Instances that consume under the same name must ask for the same kinds.
 func (j *Journal) Consume(ctx context.Context, name string, kinds []string, handle Handler) error {
 	subjects, err := j.filters(kinds)
 	if err != nil {

@@ -15,8 +15,7 @@ const (
 // settled since.
 func (w *writer) checkpoint(ctx context.Context) {
 	w.mu.Lock()
-	due := w.owner == w.ledger.address && w.whole && !w.unsure &&
-		(w.since >= checkpointEvery || w.memory.unlisted >= maxList)
+	due := w.whole && !w.unsure && (w.since >= checkpointEvery || w.memory.unlisted >= maxList)
 	w.mu.Unlock()
 	if !due {
 		return
@@ -24,16 +23,10 @@ func (w *writer) checkpoint(ctx context.Context) {
 	ctx, cancel := context.WithTimeout(ctx, maxWrite)
 	defer cancel()
 	for {
-		w.mu.Lock()
-		after, e := w.seq, event{At: time.Now().UTC()}
-		if w.memory.unlisted > 0 {
-			list := w.memory.next(maxList)
-			e.Settled = &list
-		} else {
-			state := w.snapshot()
-			e.Checkpoint = &state
+		e, after, mine := w.summary()
+		if !mine { // not, or no longer: somebody may claim the shard between two events
+			return
 		}
-		w.mu.Unlock()
 		if err := w.append(ctx, e, after); err != nil {
 			// Nothing is lost: the next one comes after as many batches again.
 			w.mu.Lock()
@@ -47,4 +40,23 @@ func (w *writer) checkpoint(ctx context.Context) {
 			return
 		}
 	}
+}
+
+// summary is the next list of settled holds or, where nothing is left to be
+// listed, the checkpoint, to be written after an event by the owner only.
+func (w *writer) summary() (e event, after uint64, mine bool) {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	if w.owner != w.ledger.address {
+		return event{}, 0, false
+	}
+	e.At = time.Now().UTC()
+	if w.memory.unlisted > 0 {
+		list := w.memory.next(maxList)
+		e.Settled = &list
+	} else {
+		state := w.snapshot()
+		e.Checkpoint = &state
+	}
+	return e, w.seq, true
 }

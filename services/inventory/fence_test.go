@@ -149,6 +149,55 @@ func TestOwnerDiesRightAfterItsClaim(t *testing.T) {
 	audit(t, w)
 }
 
+// robbed has another instance claim a shard right after the owner wrote its first
+// list of settled holds, and the owner hear of it at once.
+type robbed struct {
+	world
+	once  sync.Once
+	heard chan uint64
+}
+
+func (r *robbed) Append(ctx context.Context, shard, kind string, event []byte, after uint64) (uint64, error) {
+	seq, err := r.Journal.Append(ctx, shard, kind, event, after)
+	if err != nil || kind != "settled" {
+		return seq, err
+	}
+	r.once.Do(func() {
+		var claim uint64
+		claim, err = r.Journal.Append(ctx, shard, "claim", []byte(`{"by":"thief/x","claim":{"owner":"thief/x"}}`), seq)
+		for heard := uint64(0); err == nil && heard < claim; {
+			select {
+			case heard = <-r.heard:
+			case <-ctx.Done():
+				err = ctx.Err()
+			}
+		}
+	})
+	return seq, err
+}
+
+func (r *robbed) Follow(ctx context.Context, from uint64, handle func(string, uint64, []byte)) error {
+	return r.Journal.Follow(ctx, from, func(shard string, seq uint64, event []byte) {
+		handle(shard, seq, event)
+		r.heard <- seq
+	})
+}
+
+// TestClaimedBeforeTheCheckpoint takes the shard from an owner that has written
+// the list and not yet the checkpoint behind it. The checkpoint would be right,
+// but it is no longer the owner's to write.
+func TestClaimedBeforeTheCheckpoint(t *testing.T) {
+	w := journal(t)
+	r := &robbed{world: w, heard: make(chan uint64, 10_000)}
+	l := instanceOn(t, r, w.Client, still)
+	sell(t, l, "cup", 0, 70)
+	if l.Stats().Takeovers.Load() != 2 {
+		t.Errorf("%d takeovers, want one at the beginning and one from the thief", l.Stats().Takeovers.Load())
+	}
+	stock(t, l, "cup", 100-63, 0, 63)
+	audit(t, w)
+}
+
 // TestRivals has many instances want the same shards at the same moment.
 func TestRivals(t *testing.T) {
 	w := journal(t)

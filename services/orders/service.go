@@ -11,11 +11,12 @@ import (
 type Service interface {
 	// Place takes an order and drives it to a final status. It is idempotent by
 	// Key: the same request returns the same order, also while the first is
-	// still running; another body under the same key fails with
-	// fault.KeyReused, and so does a key that is older than a day. An order that ends in Cancelled fails the request with
-	// the reason's own code (fault.Conflict: sold out, fault.Declined). When that
-	// takes longer than a customer should wait, a step keeps failing, or the
-	// deadline comes first, the order is returned as it stands and goes on.
+	// still running; another body under the same key fails with fault.KeyReused,
+	// and so does a key that is older than a day. An order that ends in Cancelled
+	// fails the request with the reason's own code (fault.Conflict: sold out,
+	// fault.Declined). When that takes longer than a customer should wait, a step
+	// keeps failing, or the deadline comes first, the order is returned as it
+	// stands and goes on.
 	Place(context.Context, PlaceRequest) (Order, error)
 	// Get fails with fault.NotFound when there is no such order.
 	Get(context.Context, GetRequest) (Order, error)
