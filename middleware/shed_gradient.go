@@ -14,20 +14,22 @@ import (
 //	limit = 0.8 × limit + 0.2 × (g × limit + queue)
 //
 // with a queue of 4, and no growth while less than half of the limit is in use.
-// For example: 4 workers and 10 ms of work give 400 requests/s. 20 at once take 20/400 s = 50 ms, so g = 3 × 10/50 =
-// 0.6 and the limit falls to 19.2, and so on to 16: there a request takes 40 ms,
-// g × limit = 12, and 12 + 4 = 16. The tolerance is 3, not Netflix's 1.5: two
-// instances of three at 60 % load that lost the third work at nine tenths of what
-// they can do, where chance alone makes queues of that length.
+// For example: 4 workers and 10 ms of work give 400 requests/s. 20 at once take
+// 20/400 s = 50 ms, so g = 3 × 10/50 = 0.6 and the limit falls to 19.2, and so on
+// to 16: there a request takes 40 ms, g × limit = 12, and 12 + 4 = 16. The
+// tolerance is 3, not Netflix's 1.5: two instances of three at 60 % load that lost
+// the third work at nine tenths of what they can do, where chance alone makes
+// queues of that length.
 //
 // It differs from the original where that has known weaknesses:
 //
 //   - long is there the average of the last 600 requests. In a lasting overload
 //     it drifts up towards short and takes the limit along. Here a method's
 //     unloaded time is learnt only while less than half of the limit is in use,
-//     and under overload, when a quarter and more is refused, by a probe: for some 16 requests everything but orders
-//     gets a third of the places, so that the queue drains and the time is seen
-//     bare (as BBR and Envoy's adaptive concurrency do).
+//     and under overload, when a quarter and more is refused, by a probe: for
+//     some 16 requests everything but orders gets a third of the places, so that
+//     the queue drains and the time is seen bare (as BBR and Envoy's adaptive
+//     concurrency do).
 //   - One average over methods of 1 ms and of 40 ms follows their mix. Here each
 //     method has its own unloaded time, and long/short is the sum of those over
 //     the sum of what a window's requests took.

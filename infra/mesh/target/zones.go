@@ -125,7 +125,8 @@ func (p *pool) survey(now time.Duration) survey {
 
 // average notes the time of an answer in the mean that zones are compared by.
 // The peak EWMA is no measure for it: the zone that gets the calls sees the
-// rare slow answers. It comes before the peak EWMA, whose clock it uses. Of two answers at the same instant one may be lost.
+// rare slow answers. It comes before the peak EWMA, whose clock it uses. Of two
+// answers at the same instant one may be lost.
 func (m *Member) average(now, rtt time.Duration) {
 	if m.target.set.Load().zones == nil {
 		return
