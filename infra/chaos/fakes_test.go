@@ -82,6 +82,7 @@ func (a *acting) Stop(ctx context.Context) error {
 // shop is a load.Run whose answers come from a function.
 type shop struct {
 	answer func(at time.Duration, a *load.Answer) // may change it; nil: all is well in 10 ms
+	learns time.Duration                          // until the first request
 
 	mu   sync.Mutex
 	runs []load.Options
@@ -91,6 +92,7 @@ func (s *shop) load(ctx context.Context, o load.Options) (load.Result, error) {
 	s.mu.Lock()
 	s.runs = append(s.runs, o)
 	s.mu.Unlock()
+	time.Sleep(s.learns)
 	start := time.Now()
 	if o.Begin != nil {
 		o.Begin(start)

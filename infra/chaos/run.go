@@ -237,6 +237,9 @@ func (r *run) fail(ctx context.Context, abort context.CancelCauseFunc) bool {
 	}
 	if more := r.e.Load.FaultRate.perSecond(r.journal.Capacity) - r.journal.Rate; more > 0 {
 		r.crowd.Go(func() {
+			// A crowd that is slow to come does not stay longer.
+			ctx, leave := context.WithDeadline(ctx, r.journal.Began.Add(r.fault.to))
+			defer leave()
 			if err := r.customers(ctx, "crowd", more, r.fault.to-r.since(), nil); err != nil {
 				abort(fmt.Errorf("the crowd could not be sent: %w", err))
 			}

@@ -225,6 +225,18 @@ func TestMoreCustomersComeDuringTheFault(t *testing.T) {
 	})
 }
 
+// The shop lists its products slowly: the crowd comes late and leaves in time.
+func TestLateCrowdLeavesInTime(t *testing.T) {
+	inBubble(t, func(t *testing.T, b *bench) {
+		b.e.Load.FaultRate = Rate{PerSecond: 150}
+		b.shop.learns = 700 * time.Millisecond
+		j := b.mustRun()
+		if n := j.Phases[2].Stats.Requests; n != 300+530 || j.Phases[3].Stats.Requests != 150 {
+			t.Errorf("%d in the fault, %d after; want 830 and 150", n, j.Phases[3].Stats.Requests)
+		}
+	})
+}
+
 func TestScale(t *testing.T) {
 	b := newBench(t)
 	b.e.Method[0].Action.RestartAfter, b.e.Method[0].Action.Every = 10*time.Second, 2*time.Second
