@@ -229,7 +229,7 @@ func TestMoreCustomersComeDuringTheFault(t *testing.T) {
 func TestLateCrowdLeavesInTime(t *testing.T) {
 	inBubble(t, func(t *testing.T, b *bench) {
 		b.e.Load.FaultRate = Rate{PerSecond: 150}
-		b.shop.learns = 700 * time.Millisecond
+		b.shop.learns = 705 * time.Millisecond // so that nobody is due just when the phase ends
 		j := b.mustRun()
 		if n := j.Phases[2].Stats.Requests; n != 300+530 || j.Phases[3].Stats.Requests != 150 {
 			t.Errorf("%d in the fault, %d after; want 830 and 150", n, j.Phases[3].Stats.Requests)
