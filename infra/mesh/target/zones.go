@@ -66,11 +66,13 @@ func (t *Target) zonesOf(members []*Member) *zones {
 }
 
 // choose draws where a call looks for a member. One call in weighEvery compares
-// the zones, on a sample: its cost is bounded, too.
+// the zones, on a sample: its cost is bounded, too. Where nobody near is healthy
+// that call looks there nevertheless: it may be the one that finds out whether
+// somebody is well again, and no other would.
 func (s *set) choose(now time.Duration) *pool {
 	z := s.zones
-	if due := z.due.Load(); int64(now) >= due && z.due.CompareAndSwap(due, int64(now+weighEvery)) {
-		z.weigh(now)
+	if due := z.due.Load(); int64(now) >= due && z.due.CompareAndSwap(due, int64(now+weighEvery)) && z.weigh(now) == 0 {
+		return &z.near
 	}
 	switch u := s.target.part(); {
 	case u < math.Float64frombits(z.stay.Load()):
@@ -81,9 +83,10 @@ func (s *set) choose(now time.Duration) *pool {
 	return &z.far
 }
 
-func (z *zones) weigh(now time.Duration) {
+// weigh compares the zones and returns the part of the calls that is not for far.
+func (z *zones) weigh(now time.Duration) (health float64) {
 	near, far := z.near.survey(now), z.far.survey(now)
-	health := 1.0
+	health = 1
 	if near.health+far.health > 0 {
 		health = near.health / (near.health + min(1-near.health, far.health))
 	}
@@ -97,6 +100,7 @@ func (z *zones) weigh(now time.Duration) {
 	t.yielded.Store(math.Float64bits(1 - keep)) // of the target: it survives the set
 	z.health.Store(math.Float64bits(health))
 	z.stay.Store(math.Float64bits(health * min(keep, 1-trickle)))
+	return health
 }
 
 // survey is what a sample of a pool's members tells.

@@ -9,6 +9,7 @@ import (
 
 	"github.com/kitmesh/kitmesh/infra/mesh/discovery"
 	"github.com/kitmesh/kitmesh/infra/mesh/target"
+	"github.com/kitmesh/kitmesh/services/fault"
 )
 
 // zoned makes instances in the zones, in this order.
@@ -84,6 +85,27 @@ func TestLoneInstanceOfAZoneIsNotOverloaded(t *testing.T) {
 			})
 		})
 	}
+}
+
+// The only instance of the callers' zone fails for a while and is ejected. When it
+// is well again it is found out, although nobody near is healthy until then.
+func TestOwnZoneComesBack(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		begin := time.Now()
+		f := newFleet(t, 3, 4, target.Options{
+			Source:  discovery.NewStatic(zoned("a", "b", "c")...),
+			Balance: target.Balance{Zone: "a"},
+		}, func(id string) (time.Duration, error) {
+			if at := time.Since(begin); id == "x-1" && at > 2*time.Second && at < 5*time.Second {
+				return time.Millisecond, fault.New(fault.Unavailable, "sick")
+			}
+			return around(10 * time.Millisecond), nil
+		})
+		f.run(t, 100, 30*time.Second)
+		if share := f.share("x-1", 20*time.Second); share < 0.85 {
+			t.Errorf("15 s after it was well again the own one gets %.2f of the calls, want nearly all", share)
+		}
+	})
 }
 
 // Many callers of one zone that do not know of each other find the same balance.
